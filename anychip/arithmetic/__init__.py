@@ -1,0 +1,1 @@
+"""sums, functions, recipes and numerics as data."""

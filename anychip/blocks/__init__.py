@@ -1,0 +1,1 @@
+"""IP building blocks: each answers meaning, timing, demand and evidence."""

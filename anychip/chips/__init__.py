@@ -1,0 +1,1 @@
+"""blocks wired together; the catalogue; instances and prices."""

@@ -1,0 +1,1 @@
+"""Graph to Program: fuse, tile, place, order."""

@@ -1,0 +1,1 @@
+"""how numbers are written in bits."""

@@ -1,0 +1,1 @@
+"""ways into anychip."""

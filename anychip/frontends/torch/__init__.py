@@ -1,0 +1,1 @@
+"""PyTorch as a front end; the only room that imports torch."""

@@ -1,0 +1,1 @@
+"""what a user calls: run, choose, crosscheck, cli."""

@@ -1,0 +1,1 @@
+"""Trace to Profile, to words and pictures."""

@@ -1,0 +1,1 @@
+"""Graph (no chip), Program (one chip), their text forms and rules."""

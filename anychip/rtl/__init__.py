@@ -1,0 +1,1 @@
+"""blocks and chips in Amaranth; the only room that imports it."""
