@@ -13,7 +13,7 @@ from dataclasses import dataclass
 #: Operations that any vector lane does in one step.
 PLAIN = frozenset(
     "add sub mul div neg abs maximum minimum eq ne lt le gt ge select and or xor not shift_left shift_right "
-    "floor ceil round trunc sign copy isnan floor_divide remainder fmod round_to".split()
+    "floor ceil round trunc sign sign_bit copy isnan floor_divide remainder fmod round_to".split()
 )
 #: Functions that a chip evaluates by a curve (table, polynomial, iteration) of one argument, or two for
 #: ``pow`` and ``atan2``.
