@@ -1,0 +1,125 @@
+"""Listens to what runs on the device and gives it as a Graph."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+from anychip.errors import InvalidInput
+from anychip.frontends.torch.device import install
+from anychip.frontends.torch.dispatch import DEVICE, Handlers, host_order
+from anychip.frontends.torch.memory import LEDGER
+from anychip.frontends.torch.places import STATE, ModuleWatch, set_source_root
+from anychip.frontends.torch.recorder import Recorder
+from anychip.frontends.torch.tensor import DeviceTensor
+from anychip.programs.graph import Graph
+
+
+class StopCapture(BaseException):
+    """Enough has been seen: unwinds the user's script, which is no error."""
+
+
+class Capture:
+    """Records everything between ``with`` and its end.
+
+    Args:
+        name: of the workload, for the Graph.
+        numerics: label of the arithmetic.
+        handlers: kernels in that arithmetic, per overload; without it PyTorch's CPU kernels compute.
+        with_values: False computes nothing and allocates nothing.
+        stop_after_steps: `StopCapture` is raised when so many optimizer steps are done.
+        stop_after_forwards: the same for top-level forward passes.
+        source_root: folder to which source lines are relative.
+
+    Example:
+        >>> with Capture(name="one step") as capture:
+        ...     model.to("anychip")(inputs.to("anychip")).sum().backward()
+        >>> graph = capture.graph()
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str = "workload",
+        numerics: str = "host",
+        handlers: Handlers = host_order,
+        with_values: bool = True,
+        stop_after_steps: int | None = None,
+        stop_after_forwards: int | None = None,
+        source_root: str = "",
+    ) -> None:
+        self.recorder = Recorder(name, numerics, with_values=with_values)
+        self._handlers = handlers
+        self._with_values = with_values
+        self._stop_after_steps = stop_after_steps
+        self._stop_after_forwards = stop_after_forwards
+        self._source_root = source_root
+        self._watch = ModuleWatch(self._root_called, self._root_returned)
+        self._hooks: list[Any] = []
+        self._graph: Graph | None = None
+
+    def __enter__(self) -> Capture:
+        install()
+        if DEVICE.recorder is not None:
+            raise InvalidInput("a capture is running already; end it before another begins")
+        set_source_root(self._source_root)
+        DEVICE.use(self._handlers, with_values=self._with_values)
+        LEDGER.start_capture()
+        self._hooks = [
+            register_optimizer_step_pre_hook(self._optimizer_starts),
+            register_optimizer_step_post_hook(self._optimizer_stepped),
+        ]
+        self._watch.start()
+        DEVICE.recorder = self.recorder
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        DEVICE.recorder = None
+        self._watch.stop()
+        for hook in self._hooks:
+            hook.remove()
+        STATE.optimizer_depth = 0
+        STATE.modules.clear()
+        self._graph = self.recorder.graph()
+        DEVICE.use(host_order, with_values=True)
+
+    def graph(self) -> Graph:
+        """What was recorded; during the capture, what was recorded so far."""
+        return self._graph if self._graph is not None else self.recorder.graph()
+
+    def _root_called(self, module: Any, name: str) -> None:
+        for tensor in (*module.parameters(), *module.buffers()):
+            if type(tensor) is DeviceTensor:
+                tensor.memory.allocation.kind = "parameter"
+
+    def _root_returned(self, module: Any, args: Any, kwargs: Any) -> None:
+        if next(module.parameters(), None) is None or torch._C._current_autograd_node() is not None:  # pyright: ignore
+            return
+        items, tokens = _batch(args, kwargs)
+        self.recorder.forward(items, tokens)
+        if self._stop_after_forwards is not None and self.recorder.forwards >= self._stop_after_forwards:
+            raise StopCapture
+
+    def _optimizer_starts(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        STATE.optimizer_depth += 1
+
+    def _optimizer_stepped(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        STATE.optimizer_depth = max(0, STATE.optimizer_depth - 1)
+        self.recorder.step()
+        if self._stop_after_steps is not None and self.recorder.steps >= self._stop_after_steps:
+            raise StopCapture
+
+
+def _batch(args: Any, kwargs: Any) -> tuple[int | None, int | None]:
+    """(samples, tokens) of a module's first tensor input."""
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, torch.Tensor) and value.dim() > 0:
+            items = value.shape[0]
+            integers = not value.is_floating_point() and value.dim() == 2
+            return items, items * value.shape[1] if integers else None
+    return None, None

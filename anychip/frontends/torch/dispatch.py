@@ -1,0 +1,246 @@
+"""The one seam through which every operator on the device goes: unwrap, evaluate, wrap, record.
+
+Two entrances lead here: `DeviceTensor.__torch_dispatch__`, and kernels registered for the device for calls
+without a device tensor among their arguments (factories) or from inside C++ that skip Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from anychip.frontends.torch.memory import Storage
+from anychip.frontends.torch.places import KINDS, current_place
+from anychip.frontends.torch.plan import TENSOR, Keyword, Plan, forget_kernels, format_name, plan_of
+from anychip.frontends.torch.recorder import Operand, Recorder
+from anychip.frontends.torch.tensor import (
+    DEVICE_TYPE,
+    DeviceTensor,
+    adopt_geometry,
+    size_of,
+    wrap,
+)
+
+#: Gives an overload's kernel in the arithmetic in force; None means PyTorch's own CPU kernel.
+Handlers = Callable[[Any], Callable[..., Any] | None]
+
+
+def host_order(operator: Any) -> None:
+    """No operator has a kernel of the chip's: all run on the host's library."""
+    return
+
+
+class Device:
+    """State of the simulated device: one per process.
+
+    Attributes:
+        recorder: who listens, or None.
+        inner_device: where elements lie: ``cpu``, or ``meta`` when only time is asked for.
+        handlers: chooses kernels.
+        handle: the device as PyTorch's core knows it.
+        shown_as: the device that error messages name.
+    """
+
+    def __init__(self) -> None:
+        self.recorder: Recorder | None = None
+        self.inner_device = torch.device("cpu")
+        self.handlers: Handlers = host_order
+        self.handle: torch.device = torch.device("cpu")
+        self.shown_as = f"{DEVICE_TYPE}:0"
+
+    def use(self, handlers: Handlers, *, with_values: bool) -> None:
+        """Computes with other kernels, or with none, from now on."""
+        self.handlers = handlers
+        self.inner_device = torch.device("cpu" if with_values else "meta")
+        forget_kernels()
+
+
+DEVICE = Device()
+
+
+def dispatch(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
+    """Runs one operator on the device.
+
+    Raises:
+        RuntimeError: host and device tensors are mixed, as on any accelerator.
+    """
+    plan = plan_of(operator)
+    if plan.override is not None:
+        return plan.override(plan, args, kwargs or {})
+    if plan.is_view and type(args[0]) is DeviceTensor:
+        return _view(plan, args, kwargs)
+    return evaluate(plan, args, kwargs)
+
+
+def _view(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
+    base = args[0]
+    inner = plan.operator(base.elements, *args[1:], **(kwargs or {}))
+    if type(inner) is torch.Tensor:
+        return wrap(inner, base.memory, DEVICE.handle)
+    return type(inner)(wrap(each, base.memory, DEVICE.handle) for each in inner)
+
+
+def evaluate(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
+    """Runs an operator that is no view: arguments, kernel, results, record."""
+    reads: list[DeviceTensor] = []
+    skeleton: list[Any] = []
+    floats: list[Any] = []
+    inner_args: list[Any] = []
+    for argument in args:
+        kind = type(argument)
+        if kind is DeviceTensor:
+            inner_args.append(argument.elements)
+            reads.append(argument)
+            skeleton.append(TENSOR)
+        elif kind is float:
+            inner_args.append(argument)
+            skeleton.append(float)
+            floats.append(argument)
+        elif kind is int or argument is None or kind is bool:
+            inner_args.append(argument)
+            skeleton.append(argument)
+        else:
+            inner_args.append(_unwrap(plan, argument, reads, skeleton, floats))
+    inner_kwargs: dict[str, Any] = {}
+    to_host = False
+    if kwargs:
+        for name, argument in kwargs.items():
+            if name == "device":
+                to_host = argument is not None and argument.type != DEVICE_TYPE
+                inner_kwargs[name] = argument if argument is None or to_host else DEVICE.inner_device
+            elif name != "pin_memory":
+                entry: list[Any] = []
+                inner_kwargs[name] = _unwrap(plan, argument, reads, entry, floats)
+                skeleton.append(Keyword((name, entry[0])))
+    recorder = DEVICE.recorder
+    place = 0 if recorder is None else current_place(4)
+    kernel = plan.kernel
+    if kernel is None:
+        kernel = plan.kernel = DEVICE.handlers(plan.operator) or plan.operator
+    operands = [(each.memory.allocation, each.geometry) for each in reads]
+    result = kernel(*inner_args, **inner_kwargs)
+    if to_host:
+        return result
+    writes: list[Operand] = []
+    if plan.written:
+        result = _written(plan, args, kwargs, result, writes, place)
+    elif type(result) is torch.Tensor:
+        result = _fresh(result, writes, place)
+    elif type(result) is tuple or type(result) is list:
+        result = type(result)(
+            _fresh(each, writes, place) if isinstance(each, torch.Tensor) else each for each in result
+        )
+    elif recorder is not None and isinstance(result, (bool, int, float, complex)):
+        recorder.append((plan, tuple(skeleton), tuple(floats), tuple(operands), (), place))
+        recorder.to_host(1, "item")
+        return result
+    if recorder is not None and not plan.is_allocation:
+        recorder.append((plan, tuple(skeleton), tuple(floats), tuple(operands), tuple(writes), place))
+        if plan.needs_extent:
+            recorder.to_host(8, "extent")
+    return result
+
+
+def _fresh(inner: torch.Tensor, writes: list[Operand], place: int) -> DeviceTensor:
+    outer = wrap(inner, Storage(size_of(inner), KINDS[place], place), DEVICE.handle)
+    writes.append((outer.memory.allocation, outer.geometry))
+    return outer
+
+
+def _written(
+    plan: Plan,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None,
+    result: Any,
+    writes: list[Operand],
+    place: int,
+) -> Any:
+    """Results of an operator that writes arguments: the same tensors, and fresh ones beside them."""
+    count = len(args)
+    for position in plan.written:
+        target = args[position] if position < count else (kwargs or {}).get(plan.arguments[position])
+        for each in target if isinstance(target, (list, tuple)) else (target,):
+            if type(each) is DeviceTensor:
+                if each.elements.shape != each.geometry[1] or plan.changes_geometry:
+                    adopt_geometry(each)
+                writes.append((each.memory.allocation, each.geometry))
+
+    def result_of(index: int, inner: Any) -> Any:
+        position = plan.returned[index] if index < len(plan.returned) else -1
+        if position >= 0:
+            return args[position] if position < count else (kwargs or {})[plan.arguments[position]]
+        return _fresh(inner, writes, place) if isinstance(inner, torch.Tensor) else inner
+
+    if isinstance(result, tuple):
+        return tuple(result_of(index, inner) for index, inner in enumerate(result))
+    return result_of(0, result) if result is not None else None
+
+
+def _unwrap(
+    plan: Plan, argument: Any, reads: list[DeviceTensor], skeleton: list[Any], floats: list[Any]
+) -> Any:
+    """The less frequent kinds of argument."""
+    kind = type(argument)
+    if kind is DeviceTensor:
+        reads.append(argument)
+        skeleton.append(TENSOR)
+        return argument.elements
+    if kind is float:
+        skeleton.append(float)
+        floats.append(argument)
+        return argument
+    if kind is list or kind is tuple:
+        if any(isinstance(each, torch.Tensor) for each in argument):
+            return _unwrap_tensors(plan, argument, reads, skeleton)
+        if argument and type(argument[0]) is float:
+            skeleton.append((float, len(argument)))
+            floats.append(tuple(argument))
+        else:
+            skeleton.append(tuple(argument))
+        return argument
+    if isinstance(argument, torch.Tensor):
+        check_host_tensor(plan, argument)
+        skeleton.append(("host", format_name(argument.dtype)))
+        return argument
+    if isinstance(argument, torch.Generator):
+        skeleton.append(None)
+        return argument
+    skeleton.append(argument)
+    return argument
+
+
+def _unwrap_tensors(
+    plan: Plan, argument: Any, reads: list[DeviceTensor], skeleton: list[Any]
+) -> list[torch.Tensor | None]:
+    inner: list[Any] = []
+    on_device: list[bool] = []
+    for each in argument:
+        if type(each) is DeviceTensor:
+            reads.append(each)
+            inner.append(each.elements)
+        else:
+            if each is not None:
+                check_host_tensor(plan, each)
+            inner.append(each)
+        on_device.append(type(each) is DeviceTensor)
+    if all(on_device):
+        skeleton.append(("tensors", len(on_device)))
+    else:
+        skeleton.append(("tensors", sum(on_device), tuple(on_device)))
+    return inner
+
+
+def check_host_tensor(plan: Plan, argument: torch.Tensor) -> None:
+    """Refuses a host tensor beside device tensors unless it is a single number.
+
+    Raises:
+        RuntimeError: in the words that other accelerators use.
+    """
+    if argument.dim() == 0 or plan.welcomes_host:
+        return
+    raise RuntimeError(
+        "Expected all tensors to be on the same device, but found at least two devices, "
+        f"{DEVICE.shown_as} and {argument.device}! (when checking arguments of {plan.name})"
+    )

@@ -1,0 +1,214 @@
+"""What a workload does, operator by operator, and the Graph made of it.
+
+On the hot path one tuple is appended per operator. Everything else happens at a *cut* (the host looks at
+a value, a step ends): storages are numbered in order of first appearance, and if the same list of calls was
+seen before, the path gets that segment's number and the tuples are dropped; a long training run costs
+no memory.
+
+Python floats among the arguments (learning rates, bias corrections, loss weights) do not tell segments
+apart: they change from step to step without changing the work. A segment keeps those of its first
+occurrence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from threading import RLock
+from typing import Any
+
+from anychip.frontends.torch import places
+from anychip.frontends.torch.memory import LEDGER, Allocation
+from anychip.frontends.torch.places import PLACES
+from anychip.frontends.torch.plan import TENSOR, Keyword, Plan, canonical, format_name
+from anychip.frontends.torch.tensor import Geometry
+from anychip.programs.graph import Attribute, Graph, Mark, Node, Segment, Transfer, Value, View
+
+#: One operand in a record.
+Operand = tuple[Allocation, Geometry]
+#: (plan, skeleton of the arguments, floats among them, tensors read, tensors written, place).
+Record = tuple[Plan, tuple[Any, ...], tuple[Any, ...], tuple[Operand, ...], tuple[Operand, ...], int]
+
+_CUT_AFTER_RECORDS = 1 << 20
+
+
+class Recorder:
+    """Collects a workload.
+
+    Args:
+        name: of the workload.
+        numerics: label of the arithmetic in force.
+        with_values: False on meta tensors.
+    """
+
+    def __init__(self, name: str, numerics: str, *, with_values: bool = True) -> None:
+        self.name = name
+        self.numerics = numerics
+        self.with_values = with_values
+        self.records: list[Record] = []
+        self.append = self.records.append
+        self.segments: list[Segment] = []
+        self.path: list[int] = []
+        self.marks: list[Mark] = []
+        self.transfers: list[Transfer] = []
+        self.steps = 0
+        self.forwards = 0
+        self.operators = 0
+        self.stand_ins: dict[tuple[str, str], None] = {}
+        self._forward_ends: list[tuple[int, Mark]] = []
+        self._to_device_bytes = 0
+        self._to_host_bytes = 0
+        self._known: dict[Any, int] = {}
+        self._lock = RLock()
+
+    # --- what the device tells -----------------------------------------------------------------------------
+
+    def to_device(self, size_bytes: int) -> None:
+        """Bytes were copied from host to device."""
+        self._to_device_bytes += size_bytes
+
+    def to_host(self, size_bytes: int, ended_by: str) -> None:
+        """Bytes were copied to the host, which waited for them."""
+        self._to_host_bytes += size_bytes
+        self.cut(ended_by)
+
+    def note_stand_in(self, what: str, place: int) -> None:
+        """Zero stood in for a value that was not computed; said once per source line."""
+        source = PLACES[place].source
+        if (what, source) not in self.stand_ins:
+            self.stand_ins[(what, source)] = None
+
+    def step(self) -> None:
+        """An optimizer has stepped."""
+        self.cut("step")
+        self.steps += 1
+        self.marks.append(Mark("step", len(self.path), *self._last_batch()))
+
+    def forward(self, items: int | None, tokens: int | None) -> None:
+        """A top-level module has returned."""
+        self.forwards += 1
+        self._forward_ends.append((len(self.records), Mark("forward", 0, items, tokens)))
+
+    def _last_batch(self) -> tuple[int | None, int | None]:
+        for mark in reversed(self.marks):
+            if mark.kind == "step":
+                break
+            if mark.items is not None:
+                return mark.items, mark.tokens
+        return None, None
+
+    # --- cuts ----------------------------------------------------------------------------------------------
+
+    def cut(self, ended_by: str) -> None:
+        """The host looked: what was recorded since the last cut becomes a segment of the path."""
+        with self._lock:
+            count = len(self.records)
+            records = self.records[:count]
+            del self.records[:count]
+            ends, self._forward_ends = self._forward_ends, []
+            self.operators += count
+            trains = any(PLACES[record[5]].phase == "backward" for record in records)
+            start = 0
+            for position, mark in ends:
+                if not trains and ended_by != "step":
+                    self._close(records[start:position], "forward")
+                    start = position
+                at = len(self.path) + (1 if start < position else 0)
+                self.marks.append(Mark(mark.kind, at, mark.items, mark.tokens))
+            if start < count or (self._to_device_bytes or self._to_host_bytes):
+                self._close(records[start:], ended_by)
+            places.forget_old_sequences()
+
+    def _close(self, records: list[Record], ended_by: str) -> None:
+        if self._to_device_bytes or self._to_host_bytes:
+            self.transfers.append(Transfer(len(self.path), self._to_device_bytes, self._to_host_bytes))
+            self._to_device_bytes = self._to_host_bytes = 0
+        if not records:
+            return
+        numbers: dict[Allocation, int] = {}
+        number_of = numbers.setdefault
+        key: list[Any] = [ended_by]
+        for plan, skeleton, _, reads, writes, place in records:
+            key.append((plan.index, skeleton, place))
+            key += [(number_of(allocation, len(numbers)), geometry) for allocation, geometry in reads]
+            key += [(number_of(allocation, len(numbers)), geometry) for allocation, geometry in writes]
+        signature = tuple(key)
+        index = self._known.get(signature)
+        if index is None:
+            index = self._known[signature] = len(self.segments)
+            self.segments.append(_segment(records, ended_by))
+        self.path.append(index)
+
+    def graph(self) -> Graph:
+        """The workload so far."""
+        self.cut("end")
+        return Graph(
+            name=self.name,
+            numerics=self.numerics,
+            segments=tuple(self.segments),
+            path=tuple(self.path),
+            marks=tuple(self.marks),
+            memory=LEDGER.report(lambda place: PLACES[place].module),
+            transfers=tuple(self.transfers),
+            with_values=self.with_values,
+        )
+
+
+def _segment(records: list[Record], ended_by: str) -> Segment:
+    """Values, versions and nodes from one list of records."""
+    values: list[Value] = []
+    current: dict[Allocation, int] = {}
+    storages: dict[Allocation, int] = {}
+
+    def read(operand: Operand) -> View:
+        allocation, geometry = operand
+        index = current.get(allocation)
+        if index is None:
+            storages[allocation] = len(storages)
+            index = current[allocation] = len(values)
+            values.append(Value(storages[allocation], 0, allocation.size_bytes, allocation.kind))
+        return _view(index, geometry)
+
+    nodes: list[Node] = []
+    for plan, skeleton, floats, reads, writes, place in records:
+        inputs = tuple(read(operand) for operand in reads)
+        for allocation in dict.fromkeys(allocation for allocation, _ in writes):
+            index = current.get(allocation)
+            if index is not None:
+                current[allocation] = len(values)
+                values.append(replace(values[index], version=values[index].version + 1))
+        outputs = tuple(read(operand) for operand in writes)
+        nodes.append(Node(plan.name, _attributes(plan, skeleton, floats), inputs, outputs, PLACES[place]))
+    return Segment(tuple(values), tuple(nodes), ended_by)
+
+
+def _view(value: int, geometry: Geometry) -> View:
+    dtype, shape, strides, offset = geometry
+    return View(value, format_name(dtype), tuple(shape), tuple(strides), offset)
+
+
+def _attributes(
+    plan: Plan, skeleton: tuple[Any, ...], floats: tuple[Any, ...]
+) -> tuple[tuple[str, Attribute], ...]:
+    """(name, value) of the arguments that are no tensors and differ from their defaults."""
+    remaining = iter(floats)
+    attributes: list[tuple[str, Attribute]] = []
+    for position, entry in enumerate(skeleton):
+        if type(entry) is Keyword:
+            name, entry = entry
+        else:
+            name = plan.arguments[position]
+        if entry is TENSOR:
+            continue
+        value = canonical(_with_floats(entry, remaining))
+        if name not in plan.defaults or plan.defaults[name] != value:
+            attributes.append((name, value))
+    return tuple(attributes)
+
+
+def _with_floats(entry: Any, remaining: Iterator[Any]) -> Any:
+    if entry is float:
+        return next(remaining)
+    if type(entry) is tuple and entry[:1] == (float,):
+        return next(remaining)
+    return entry

@@ -1,0 +1,167 @@
+"""A tensor that lives on the simulated device: a plain tensor inside, an accelerator's tensor outside.
+
+PyTorch sees device type ``anychip`` (its slot for outside accelerators, PrivateUse1): autograd, autocast,
+optimizers and libraries treat it as they treat any accelerator. The elements lie in a tensor on the host,
+or nowhere (``meta``) when a workload is captured for its time alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import torch
+
+from anychip.frontends.torch.memory import Storage
+
+#: (element type, extents, strides, offset): what of its storage a tensor shows.
+Geometry = tuple[torch.dtype, tuple[int, ...], tuple[int, ...], int]
+
+DEVICE_TYPE = "anychip"
+_OWN_ATTRIBUTES = ("elements", "memory", "geometry")
+
+_make_wrapper = torch.Tensor._make_wrapper_subclass  # pyright: ignore
+_plain_data = torch._C.TensorBase.data  # pyright: ignore
+
+
+class DeviceTensor(torch.Tensor):
+    """What a program holds after ``.to("anychip")``.
+
+    Attributes:
+        elements: a plain tensor on the host (or on ``meta``).
+        memory: the device memory that this tensor and its views show.
+        geometry: which part of it.
+    """
+
+    elements: torch.Tensor
+    memory: Storage
+    geometry: Geometry
+
+    __torch_function__ = torch._C._disabled_torch_function_impl  # pyright: ignore
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _dispatch(func, args, kwargs)
+
+    @property
+    def data(self) -> torch.Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The tensor without its history."""
+        return _plain_data.__get__(self)  # pyright: ignore
+
+    @data.setter
+    def data(self, other: torch.Tensor) -> None:
+        assign_data(self, other)
+
+    def data_ptr(self) -> int:
+        """Address of the elements; 0 where they lie nowhere."""
+        return self.elements.data_ptr()
+
+    def untyped_storage(self) -> torch.UntypedStorage:
+        """The host storage that holds the elements, marked as device memory."""
+        storage = self.elements.untyped_storage()
+        storage._anychip_memory = self.memory  # pyright: ignore
+        return storage
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> torch.Tensor:
+        if id(self) in memo:
+            return memo[id(self)]
+        if not self.is_leaf:
+            raise RuntimeError(
+                "only tensors that the user created (graph leaves) can be deep-copied; detach() it first"
+            )
+        with torch.no_grad():
+            copy = self.detach().clone()
+        copy.requires_grad_(self.requires_grad)
+        memo[id(self)] = copy
+        for name, value in self.__dict__.items():
+            if name not in _OWN_ATTRIBUTES:
+                setattr(copy, name, deepcopy(value, memo))
+        if self.grad is not None:
+            copy.grad = deepcopy(self.grad, memo)
+        return copy
+
+
+_dispatch: Callable[[Any, Any, Any], Any]
+
+
+def set_dispatch(dispatch: Callable[[Any, Any, Any], Any]) -> None:
+    """Names the seam that runs operators on device tensors."""
+    global _dispatch
+    _dispatch = dispatch
+
+
+def assign_data(target: torch.Tensor, source: torch.Tensor) -> None:
+    """``target.data = source`` where at least one of them is on the device."""
+    if type(target) is DeviceTensor and type(source) is DeviceTensor:
+        _plain_data.__set__(target, source)  # pyright: ignore
+        target.elements, target.memory, target.geometry = source.elements, source.memory, source.geometry
+        return
+    with torch.no_grad():
+        other = source.detach()
+    if isinstance(target, torch.nn.Parameter):
+        other = torch.nn.Parameter(other, requires_grad=target.requires_grad)
+    else:
+        other.requires_grad_(target.requires_grad)
+    other.grad = None
+    torch.utils.swap_tensors(target, other)
+
+
+def geometry_of(inner: torch.Tensor) -> Geometry:
+    """Geometry of a plain tensor; sparse and other tensors without strides count as contiguous."""
+    if inner.layout is torch.strided:
+        return (inner.dtype, inner.shape, inner.stride(), int(inner.storage_offset()))
+    return (inner.dtype, inner.shape, contiguous_strides(inner.shape), 0)
+
+
+def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Row-major strides, in elements."""
+    strides: list[int] = []
+    step = 1
+    for extent in reversed(shape):
+        strides.append(step)
+        step *= max(extent, 1)
+    return tuple(reversed(strides))
+
+
+def wrap(inner: torch.Tensor, memory: Storage, device: torch.device) -> DeviceTensor:
+    """A device tensor over `inner` that shows part of `memory`."""
+    layout = inner.layout
+    geometry: Any
+    if layout is torch.strided:
+        geometry = (inner.dtype, inner.shape, inner.stride(), inner.storage_offset())
+    else:
+        geometry = geometry_of(inner)
+    outer = _make_wrapper(
+        DeviceTensor, geometry[1], geometry[2], geometry[3], None, geometry[0], layout, device
+    )
+    outer.elements = inner
+    outer.memory = memory
+    outer.geometry = geometry
+    return outer
+
+
+def adopt_geometry(outer: DeviceTensor) -> None:
+    """An operator changed the shape of the tensor inside: the outer one follows."""
+    outer.geometry = geometry_of(outer.elements)
+    fresh = wrap(outer.elements, outer.memory, outer.device)
+    with torch.no_grad():
+        _plain_data.__set__(outer, fresh)  # pyright: ignore
+
+
+def size_of(inner: torch.Tensor) -> int:
+    """Bytes that the storage of a plain tensor takes on a device."""
+    if inner.layout is torch.strided:
+        return inner.untyped_storage().nbytes()
+    return sum(part.untyped_storage().nbytes() for part in sparse_parts(inner))
+
+
+def sparse_parts(inner: torch.Tensor) -> list[torch.Tensor]:
+    """The dense tensors that a sparse one consists of."""
+    if inner.layout is torch.sparse_coo:
+        return [inner._indices(), inner._values()]
+    if inner.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return [inner.crow_indices(), inner.col_indices(), inner.values()]
+    if inner.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return [inner.ccol_indices(), inner.row_indices(), inner.values()]
+    return []
