@@ -1,1 +1,39 @@
-"""sums, functions, recipes and numerics as data."""
+"""Sums, curves, lane recipes and a chip's Numerics as data, and their evaluation to the last bit.
+
+Imports `formats` and below. Read `contraction.py` first, then `recipe.py` and `numerics.py`.
+"""
+
+from __future__ import annotations
+
+from anychip.arithmetic.contraction import Contraction, contract
+from anychip.arithmetic.curves import CORRECT, Curves
+from anychip.arithmetic.evaluation import evaluate
+from anychip.arithmetic.numerics import Numerics, cpu, gpu, neuron, reference
+from anychip.arithmetic.order import Lanes, Order, Pairwise, Sequential, Tiles, Tree
+from anychip.arithmetic.recipe import Number, Recipe, Step, traced
+from anychip.arithmetic.reduction import Reduction, reduce_sum
+
+__all__ = [
+    "CORRECT",
+    "Contraction",
+    "Curves",
+    "Lanes",
+    "Number",
+    "Numerics",
+    "Order",
+    "Pairwise",
+    "Recipe",
+    "Reduction",
+    "Sequential",
+    "Step",
+    "Tiles",
+    "Tree",
+    "contract",
+    "cpu",
+    "evaluate",
+    "gpu",
+    "neuron",
+    "reduce_sum",
+    "reference",
+    "traced",
+]

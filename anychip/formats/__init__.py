@@ -1,1 +1,92 @@
-"""how numbers are written in bits."""
+"""How numbers are written in bits: float, integer and block-scaled formats, and how values are rounded.
+
+Imports `errors` and `kernels` only. Read `floating.py` first, then `rounding.py` and `catalogue.py`.
+"""
+
+from __future__ import annotations
+
+from anychip.formats.catalogue import (
+    Format,
+    bf16,
+    block_floating_point,
+    boolean,
+    by_name,
+    fp4_e2m1,
+    fp6_e2m3,
+    fp6_e3m2,
+    fp8_e3m4,
+    fp8_e4m3,
+    fp8_e4m3fn,
+    fp8_e4m3fnuz,
+    fp8_e5m2,
+    fp8_e5m2fnuz,
+    fp16,
+    fp32,
+    fp64,
+    int4,
+    int8,
+    int16,
+    int32,
+    int64,
+    mxfp4,
+    mxfp6_e2m3,
+    mxfp6_e3m2,
+    mxfp8_e4m3,
+    mxfp8_e5m2,
+    mxint8,
+    names,
+    nvfp4,
+    tf32,
+    uint8,
+    uint16,
+    uint32,
+)
+from anychip.formats.floating import CastRule, Float
+from anychip.formats.integer import Integer
+from anychip.formats.rounding import Rounding, Stochastic
+from anychip.formats.scaled import PowerOfTwo, Quantised, Scaled
+
+__all__ = [
+    "CastRule",
+    "Float",
+    "Format",
+    "Integer",
+    "PowerOfTwo",
+    "Quantised",
+    "Rounding",
+    "Scaled",
+    "Stochastic",
+    "bf16",
+    "block_floating_point",
+    "boolean",
+    "by_name",
+    "fp4_e2m1",
+    "fp6_e2m3",
+    "fp6_e3m2",
+    "fp8_e3m4",
+    "fp8_e4m3",
+    "fp8_e4m3fn",
+    "fp8_e4m3fnuz",
+    "fp8_e5m2",
+    "fp8_e5m2fnuz",
+    "fp16",
+    "fp32",
+    "fp64",
+    "int4",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "mxfp4",
+    "mxfp6_e2m3",
+    "mxfp6_e3m2",
+    "mxfp8_e4m3",
+    "mxfp8_e5m2",
+    "mxint8",
+    "names",
+    "nvfp4",
+    "tf32",
+    "uint8",
+    "uint16",
+    "uint32",
+]

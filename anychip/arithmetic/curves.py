@@ -1,0 +1,184 @@
+"""Curves: the functions that lanes evaluate, in double precision, to be rounded once by the caller.
+
+Every curve named in `recipe.CURVES` is here. The error of the double result is far below that of the
+rounding to 24 bits or fewer that follows, so that results are correctly rounded but for arguments whose exact
+result lies within that error of a midpoint; docs/numbers.md has the measured errors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anychip.errors import unknown_name
+
+Doubles = NDArray[np.float64]
+Function = Callable[..., Doubles]
+
+_SQRT_2 = math.sqrt(2)
+_SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
+
+
+def _each(function: Callable[[float], float]) -> Function:
+    """A scalar function of the standard library over arrays; NaN where it is not defined."""
+
+    def scalar(x: float) -> float:
+        try:
+            return function(x)
+        except (ValueError, OverflowError):
+            return math.nan
+
+    return np.vectorize(scalar, otypes=[np.float64])
+
+
+_erf, _erfc = _each(math.erf), _each(math.erfc)
+
+
+def _log_gamma(x: float) -> float:
+    if x <= 0 and x == math.floor(x):
+        return math.inf
+    return abs(x) if math.isinf(x) else math.lgamma(x)
+
+
+def _sigmoid(x: Doubles) -> Doubles:
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1.0, small) / (1.0 + small)
+
+
+def _softplus(x: Doubles) -> Doubles:
+    return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def _normal_cdf(x: Doubles) -> Doubles:
+    return 0.5 * _erfc(x / -_SQRT_2)
+
+
+def _gelu(x: Doubles) -> Doubles:
+    return np.where(np.isinf(x), np.maximum(x, 0.0), x * _normal_cdf(x))
+
+
+def _gelu_tanh(x: Doubles) -> Doubles:
+    # x / (1 + exp(-2 t)) is x (1 + tanh t) / 2 without the cancellation.
+    inner = _SQRT_2_OVER_PI * (x + 0.044715 * (x * x * x))
+    return np.where(np.isinf(x), np.maximum(x, 0.0), x * _sigmoid(2.0 * inner))
+
+
+def _erfcx(x: float) -> float:
+    if x < 25.0:
+        return math.exp(x * x) * math.erfc(x) if x > -26.7 else math.inf
+    y = 1.0 / (2.0 * x * x)
+    return (1.0 - y * (1.0 - 3.0 * y * (1.0 - 5.0 * y))) / (x * math.sqrt(math.pi))
+
+
+def _digamma(x: float) -> float:
+    if math.isinf(x):
+        return x if x > 0 else math.nan
+    if x == 0:
+        return math.copysign(math.inf, -x)
+    if x < 0:
+        if x == math.floor(x):
+            return math.nan
+        return _digamma(1.0 - x) - math.pi / math.tan(math.pi * math.fmod(x, 1.0))
+    shifted = 0.0
+    while x < 12.0:
+        shifted -= 1.0 / x
+        x += 1.0
+    y = 1.0 / (x * x)
+    # Asymptotic series, Abramowitz and Stegun 6.3.18.
+    series = y * (1 / 12 - y * (1 / 120 - y * (1 / 252 - y * (1 / 240 - y * (1 / 132 - y * 691 / 32760)))))
+    return shifted + math.log(x) - 0.5 / x - series
+
+
+def _normal_quantile(p: float) -> float:
+    if not 0.0 < p < 1.0:
+        return {0.0: -math.inf, 1.0: math.inf}.get(p, math.nan)
+    return NormalDist().inv_cdf(p)
+
+
+def _erfinv(x: float) -> float:
+    if not -1.0 < x < 1.0:
+        return {-1.0: -math.inf, 1.0: math.inf}.get(x, math.nan)
+    y = NormalDist().inv_cdf((1.0 + x) / 2) / _SQRT_2 if abs(x) > 1e-3 else x * math.sqrt(math.pi) / 2
+    for _ in range(2):  # Newton's correction restores the digits that (1 + x) / 2 loses
+        y -= (math.erf(y) - x) * math.exp(y * y) * math.sqrt(math.pi) / 2
+    return y
+
+
+FUNCTIONS: dict[str, Function] = {
+    "exp": np.exp,
+    "exp2": np.exp2,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log2": np.log2,
+    "log10": np.log10,
+    "log1p": np.log1p,
+    "sqrt": np.sqrt,
+    "rsqrt": lambda x: 1.0 / np.sqrt(x),
+    "reciprocal": lambda x: 1.0 / x,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "atan2": np.arctan2,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "tanh": np.tanh,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
+    "sigmoid": _sigmoid,
+    "log_sigmoid": lambda x: -_softplus(-x),
+    "silu": lambda x: np.where(x == -np.inf, 0.0, x * _sigmoid(x)),
+    "gelu": _gelu,
+    "gelu_tanh": _gelu_tanh,
+    "erf": _erf,
+    "erfc": _erfc,
+    "erfinv": _each(_erfinv),
+    "softplus": _softplus,
+    "mish": lambda x: np.where(x == -np.inf, 0.0, x * np.tanh(_softplus(x))),
+    "pow": np.power,
+    "lgamma": _each(_log_gamma),
+    "digamma": _each(_digamma),
+    "erfcx": _each(_erfcx),
+    "normal_cdf": _normal_cdf,
+    "normal_quantile": _each(_normal_quantile),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """Which unit evaluates curves.
+
+    Args:
+        name: ``"correct"``: the exact value, rounded once.
+    """
+
+    name: str = "correct"
+
+    def evaluate(self, curve: str, *arguments: Doubles) -> Doubles:
+        """`curve` of the arguments, to be rounded once by the caller.
+
+        Raises:
+            UnknownName: no such curve.
+        """
+        if curve not in FUNCTIONS:
+            raise unknown_name("curve", curve, FUNCTIONS)
+        with np.errstate(all="ignore"):
+            return np.asarray(FUNCTIONS[curve](*arguments), np.float64)
+
+
+CORRECT = Curves()
+
+
+def values_of(array: NDArray[Any]) -> Doubles:
+    """`array` as doubles, exact for every format but 64-bit integers."""
+    with np.errstate(invalid="ignore"):
+        return array.astype(np.float64)
