@@ -1,1 +1,4 @@
-"""Graph (no chip), Program (one chip), their text forms and rules."""
+"""Graph (no chip) and Program (one chip), their text forms, and loops expanded.
+
+May import chips and everything below. Read `graph.py` first, then `program.py`.
+"""

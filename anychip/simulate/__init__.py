@@ -1,1 +1,4 @@
-"""Program to Trace."""
+"""Program to Trace, and what a program computes.
+
+May import programs and everything below. Read `machine.py` first: it is the simulator.
+"""

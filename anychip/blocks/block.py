@@ -1,0 +1,78 @@
+"""What every building block answers: its parameters with their sources, timing and demand."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple, Self
+
+from anychip.errors import InvalidDescription
+from anychip.facts import Fact
+
+_NO_FACTS: Mapping[str, Fact] = MappingProxyType({})
+
+
+class Timing(NamedTuple):
+    """Uncontended timing of one operation, in whole cycles of the block's clock.
+
+    Args:
+        busy: the next operation may follow after this many cycles.
+        latency: the result lands this many cycles after that.
+    """
+
+    busy: int
+    latency: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Base of all blocks: plain parameters, and the Fact behind each one that describes real silicon.
+
+    A parameter without a Fact is a design choice of the chip's author.
+
+    Args:
+        clock_hz: the block's own clock; None takes the chip's.
+        facts: by parameter name, where the parameter's value comes from.
+    """
+
+    clock_hz: float | None = None
+    facts: Mapping[str, Fact] = field(default_factory=lambda: _NO_FACTS, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, **parameters: Any) -> Self:
+        """The block with parameters given as Facts or plain values; Facts are kept for reports."""
+        facts = {name: value for name, value in parameters.items() if isinstance(value, Fact)}
+        plain = {
+            name: _plain(value) if isinstance(value, Fact) else value for name, value in parameters.items()
+        }
+        return cls(**plain, facts=MappingProxyType(facts))
+
+    def with_fact_at(self, end: str) -> Self:
+        """The same block with every ranged parameter at the `low` or `high` end of its range."""
+        ends = {
+            name: _plain_number(fact.range[0 if end == "low" else 1]) for name, fact in self.facts.items()
+        }
+        return dataclasses.replace(self, **ends) if ends else self
+
+    def require(self, **positive: float) -> None:
+        """Complains, all at once, about parameters that must be positive and are not."""
+        wrong = [f"{name} is {value:g}" for name, value in positive.items() if not value > 0]
+        if wrong:
+            raise InvalidDescription(
+                f"block {type(self).__name__}: {', '.join(wrong)}; must be greater than 0"
+            )
+
+
+def _plain(fact: Fact) -> float | int:
+    return _plain_number(fact.value)
+
+
+def _plain_number(value: float) -> float | int:
+    return int(value) if float(value).is_integer() else value
+
+
+def ceil_div(numerator: int, denominator: int) -> int:
+    """Whole groups of `denominator` that cover `numerator`."""
+    return -(-numerator // denominator)

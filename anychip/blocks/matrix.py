@@ -1,0 +1,160 @@
+"""Matrix engines: the blocks that multiply and accumulate.
+
+Three organisations cover the chips of the catalogue; all answer the operation ``multiply`` on a tile of
+m x n results and k products each, and ``drain``, which reads accumulators out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import ClassVar
+
+from anychip.blocks.block import Block, Timing, ceil_div
+from anychip.errors import InvalidDescription, NotModelled
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatrixEngine(Block):
+    """What matrix engines share.
+
+    Args:
+        rates: multiply-adds per cycle relative to the native rate, by operand format; a format that is
+            not named cannot be an operand.
+    """
+
+    rates: Mapping[str, float]
+
+    operations: ClassVar[tuple[str, ...]] = ("multiply", "drain")
+
+    @property
+    def native_macs_per_cycle(self) -> float:
+        """Multiply-adds a cycle at rate 1."""
+        raise NotImplementedError
+
+    def rate(self, format_name: str) -> float:
+        """Relative rate of an operand format.
+
+        Raises:
+            NotModelled: the engine does not take that format.
+        """
+        rate = self.rates.get(format_name)
+        if rate is None:
+            takes = ", ".join(sorted(self.rates))
+            raise NotModelled(
+                f"{type(self).__name__}: no rate for operands in {format_name}; it takes {takes}"
+            )
+        return rate
+
+    def macs_per_cycle(self, format_name: str) -> float:
+        """Peak multiply-adds per cycle with operands in this format."""
+        return self.native_macs_per_cycle * self.rate(format_name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OuterProductArray(MatrixEngine):
+    """Rows x columns multiply-accumulators, each of which keeps one running sum.
+
+    Every cycle takes one column of the left tile and one row of the right tile and adds their outer
+    product. k products of a tile take k cycles; sums stay in place until drained.
+
+    Args:
+        rows: of results held at once.
+        columns: of results held at once.
+        fill_cycles: pipeline latency from operand to accumulator.
+    """
+
+    rows: int
+    columns: int
+    fill_cycles: int = 1
+
+    def __post_init__(self) -> None:
+        self.require(rows=self.rows, columns=self.columns, fill_cycles=self.fill_cycles)
+
+    @property
+    def native_macs_per_cycle(self) -> float:
+        return self.rows * self.columns
+
+    def timing(self, operation: str, extents: tuple[int, ...], format_name: str) -> Timing:
+        """Cycles of ``multiply`` on (m, n, k) with m <= rows and n <= columns.
+
+        Raises:
+            InvalidDescription: the tile is larger than the array.
+        """
+        m, n, k = extents
+        if m > self.rows or n > self.columns:
+            raise InvalidDescription(
+                f"OuterProductArray: tile of {m} x {n} results on an array of {self.rows} x {self.columns}"
+            )
+        return Timing(max(1, ceil(k / self.rate(format_name))), self.fill_cycles)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystolicArray(MatrixEngine):
+    """A weight-stationary systolic array: rows hold the contracted dimension, columns the results.
+
+    A tile of the right operand (k x n, k <= rows, n <= columns) is loaded and stays; m rows of the left
+    operand stream past it, one a cycle. Loading the next stationary tile hides behind streaming except
+    where m is shorter than the load.
+
+    Args:
+        rows: contracted extent of the stationary tile.
+        columns: results per streamed row.
+        minimum_cycles: shortest issue interval of a streamed tile.
+        load_rows_per_cycle: rows of the stationary tile loaded per cycle.
+    """
+
+    rows: int
+    columns: int
+    minimum_cycles: int = 1
+    load_rows_per_cycle: int = 1
+
+    def __post_init__(self) -> None:
+        self.require(rows=self.rows, columns=self.columns, load_rows_per_cycle=self.load_rows_per_cycle)
+
+    @property
+    def native_macs_per_cycle(self) -> float:
+        return self.rows * self.columns
+
+    def timing(self, operation: str, extents: tuple[int, ...], format_name: str) -> Timing:
+        """Cycles of ``multiply`` on (m, n, k): one pass per stationary tile, each at least the minimum."""
+        m, n, k = extents
+        passes = ceil_div(k, self.rows) * ceil_div(n, self.columns)
+        stream = max(m, self.minimum_cycles, ceil_div(self.rows, self.load_rows_per_cycle))
+        busy = passes * stream
+        return Timing(max(1, ceil(busy / self.rate(format_name))), self.rows + self.columns)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DotUnit(MatrixEngine):
+    """A unit that does a fixed number of multiply-adds per cycle: tensor cores, SIMD pipes.
+
+    Args:
+        native: multiply-adds per cycle at rate 1.
+        tile: (m, n, k) granule to which tiles are padded.
+        latency_cycles: from last operand to result.
+        efficiency: fraction of the peak that well-shaped tiles reach.
+    """
+
+    native: float
+    tile: tuple[int, int, int] = (1, 1, 1)
+    latency_cycles: int = 0
+    efficiency: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.require(native=self.native, efficiency=self.efficiency)
+        if self.efficiency > 1:
+            raise InvalidDescription(f"DotUnit: efficiency is {self.efficiency:g}; must not exceed 1")
+
+    @property
+    def native_macs_per_cycle(self) -> float:
+        return self.native
+
+    def timing(self, operation: str, extents: tuple[int, ...], format_name: str) -> Timing:
+        """Cycles of ``multiply`` on (m, n, k), padded to the unit's granule."""
+        padded = 1
+        for extent, granule in zip(extents, self.tile, strict=True):
+            padded *= ceil_div(extent, granule) * granule
+        cycles = padded / (self.native * self.efficiency * self.rate(format_name))
+        return Timing(max(1, ceil(cycles)), self.latency_cycles)

@@ -1,0 +1,274 @@
+"""Forms to nests for a single core with exact edges: basecamp and chips like it.
+
+Every operator becomes one nest. Edges are loops of their own with smaller tiles, never padding, so that
+the RTL moves and computes exactly what the program says.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from anychip.arithmetic import IDENTITY, Recipe
+from anychip.arithmetic.recipe import Number
+from anychip.chips import Chip
+from anychip.errors import CapacityExceeded, NotModelled
+from anychip.formats import by_name
+from anychip.operators import Contract, Form, Lanes, Move, Operand, Rows
+from anychip.programs.program import Access, Affine, Buffer, Demand, Instruction, Item, Loop, Nest, Slot, Tile
+
+
+class Piece(NamedTuple):
+    """A run of equal tiles along one extent: `count` tiles of `size` from `start`."""
+
+    start: int
+    count: int
+    size: int
+
+
+def pieces(extent: int, tile: int) -> tuple[Piece, ...]:
+    """Full tiles, then the remainder."""
+    full, rest = divmod(extent, tile)
+    runs = (Piece(0, full, tile), Piece(full * tile, 1, rest))
+    return tuple(run for run in runs if run.count and run.size)
+
+
+def element_bytes(format_name: str) -> int:
+    """Whole bytes of one element in main memory."""
+    return -(-by_name(format_name).bits // 8)
+
+
+def nest_of(form: Form, chip: Chip) -> Nest:
+    """The nest of a form.
+
+    Raises:
+        NotModelled: the form has no instructions on this chip.
+        CapacityExceeded: its buffers do not fit the local memory.
+    """
+    match form:
+        case Contract():
+            nest = contraction(form, chip)
+        case Lanes():
+            nest = lanes(form, chip)
+        case Move():
+            operands = () if form.source is None else (form.source,)
+            fill = Recipe(0, (), (Number(form.fill or 0.0),))
+            recipe = IDENTITY if form.source is not None else fill
+            nest = lanes(Lanes(form.extents, operands, (form.result,), recipe), chip)
+        case Rows():
+            nest = column_sums(form, chip)
+        case _:
+            raise NotModelled(f'chip "{chip.name}": no instructions for {form.text}')
+    _check_capacity(nest, chip)
+    return nest
+
+
+def _check_capacity(nest: Nest, chip: Chip) -> None:
+    for name, memory in chip.memories.items():
+        used = sum(buffer.depth * buffer.slot_bytes for buffer in nest.buffers if buffer.memory == name)
+        if used > memory.capacity_bytes:
+            raise CapacityExceeded(
+                f'chip "{chip.name}", memory {name}: nest {nest.name} needs {used} bytes of buffers, '
+                f"{memory.capacity_bytes} are there; use smaller tiles or fewer slots"
+            )
+
+
+class _Axis(NamedTuple):
+    """Position along one group: the loop variable of a piece, or a constant."""
+
+    variable: str
+    piece: Piece
+
+    @property
+    def origin(self) -> Affine:
+        start, count, size = self.piece
+        return Affine(start, ((self.variable, size),) if count > 1 else ())
+
+
+def contraction(form: Contract, chip: Chip) -> Nest:
+    """Tiles of results stay in the array while operands stream past, k tile by k tile.
+
+    The first k tile starts a fresh accumulator; a drain applies the epilogue in the vector unit and rounds
+    once into the stored format.
+    """
+    tile_m, tile_n, tile_k = chip.policy.tile
+    groups = (form.batch, form.rows, form.columns, form.depth)
+    accesses = tuple(Access(operand, groups) for operand in (form.left, form.right, form.result, *form.extras))
+    size = [element_bytes(access.operand.format) for access in accesses]
+    depth, local = chip.policy.depth, _local_memory(chip)
+    buffers = [
+        Buffer("a", local, depth, tile_m * tile_k * size[0]),
+        Buffer("b", local, depth, tile_n * tile_k * size[1]),
+        Buffer("accumulators", "array", 1, tile_m * tile_n * 4),
+        Buffer("out", local, depth, tile_m * tile_n * size[2]),
+    ]
+    buffers += [
+        Buffer(f"extra{i}", local, depth, tile_m * tile_n * each) for i, each in enumerate(size[3:])
+    ]
+    operand_format = chip.numerics.operand(by_name(form.left.format)).name
+    body: list[Item] = []
+    for n in pieces(form.n, tile_n):
+        for m in pieces(form.m, tile_m):
+            axes = (_Axis("b", Piece(0, form.problems, 1)), _Axis("m", m), _Axis("n", n))
+            inner = _result_tile(form, chip, axes, size, tile_k, operand_format)
+            body.append(_nested(inner, axes))
+    bytes_moved = _loaded_bytes(form, chip, size)
+    demand = Demand(
+        macs=((operand_format, form.problems * form.m * form.n * form.k),),
+        lane_operations=_lane_operations(form.epilogue, form.problems * form.m * form.n),
+        traffic_bytes=tuple((link, bytes_moved) for link in chip.load.links),
+    )
+    return Nest("contract", accesses, tuple(buffers), tuple(body), demand)
+
+
+def _result_tile(
+    form: Contract, chip: Chip, axes: tuple[_Axis, ...], size: list[int], tile_k: int, operand_format: str
+) -> tuple[Item, ...]:
+    """Everything for one tile of results: k loop, drain, store."""
+    batch, m, n = axes
+    shape_m, shape_n = m.piece.size, n.piece.size
+    matrix, vector = chip.matrix_name, chip.vector_names[0]
+    zero = Affine()
+
+    def products(start: int, count: int, k: int, fresh: bool) -> tuple[Instruction, ...]:  # noqa: FBT001
+        along = Affine(start, (("k", k),) if count > 1 else ())
+        left = Tile(0, (batch.origin, m.origin, zero, along), (1, shape_m, 1, k))
+        right = Tile(1, (batch.origin, zero, n.origin, along), (1, 1, shape_n, k))
+        return (
+            _load(chip, left, "a", shape_m * k, size[0], form.left.format),
+            _load(chip, right, "b", shape_n * k, size[1], form.right.format),
+            Instruction(
+                matrix,
+                "multiply",
+                (Slot("a"), Slot("b")),
+                (Slot("accumulators", fresh=fresh),),
+                (shape_m, shape_n, k),
+                operand_format,
+            ),
+        )
+
+    items: list[Item] = []
+    for run in pieces(form.k, tile_k):
+        start, count, k = run
+        if not items:
+            items += products(start, 1, k, fresh=True)
+            start, count = start + k, count - 1
+        if count > 1:
+            items.append(Loop("k", count, products(start, count, k, fresh=False)))
+        elif count == 1:
+            items += products(start, 1, k, fresh=False)
+    extras: list[Slot] = []
+    for i, operand in enumerate(form.extras):
+        tile = Tile(3 + i, (batch.origin, m.origin, n.origin, zero), (1, shape_m, shape_n, 1))
+        items.append(_load(chip, tile, f"extra{i}", shape_m * shape_n, size[3 + i], operand.format))
+        extras.append(Slot(f"extra{i}"))
+    items.append(
+        Instruction(
+            vector,
+            "drain",
+            (Slot("accumulators"), *extras),
+            (Slot("out", fresh=True),),
+            (shape_m, shape_n),
+            form.result.format,
+            form.epilogue,
+        )
+    )
+    result = Tile(2, (batch.origin, m.origin, n.origin, zero), (1, shape_m, shape_n, 1))
+    items.append(_store(chip, "out", result, shape_m * shape_n, size[2], form.result.format))
+    return tuple(items)
+
+
+def _nested(inner: tuple[Item, ...], axes: tuple[_Axis, ...]) -> Item:
+    """The loops of the axes around a tile, fastest last; an axis of one tile is no loop."""
+    body = inner
+    for axis in (axes[1], axes[2], axes[0]):
+        if axis.piece.count > 1:
+            body = (Loop(axis.variable, axis.piece.count, body),)
+    return body[0] if len(body) == 1 else Loop("once", 1, body)
+
+
+def _loaded_bytes(form: Contract, chip: Chip, size: list[int]) -> int:
+    """Bytes that the nest moves: operands are read again for every tile of the other side."""
+    tile_m, tile_n, _ = chip.policy.tile
+    across_n, across_m = -(-form.n // tile_n), -(-form.m // tile_m)
+    results = form.m * form.n * (size[2] + sum(size[3:]))
+    return form.problems * (form.m * form.k * size[0] * across_n + form.n * form.k * size[1] * across_m + results)
+
+
+def lanes(form: Lanes, chip: Chip) -> Nest:
+    """Runs of elements through the vector unit, one recipe each."""
+    accesses = tuple(Access(operand, (form.extents,)) for operand in (*form.operands, *form.results))
+    size = [element_bytes(access.operand.format) for access in accesses]
+    local, tile = _local_memory(chip), chip.policy.vector_tile
+    names = [f"in{i}" for i in range(len(form.operands))] + [f"out{i}" for i in range(len(form.results))]
+    buffers = tuple(
+        Buffer(name, local, chip.policy.depth, tile * each) for name, each in zip(names, size, strict=True)
+    )
+    inputs = len(form.operands)
+    body: list[Item] = []
+    for run in pieces(form.elements, tile):
+        axis = _Axis("i", run)
+        tiles = [Tile(i, (axis.origin,), (run.size,)) for i in range(len(accesses))]
+        items: list[Item] = [
+            _load(chip, tiles[i], names[i], run.size, size[i], form.operands[i].format) for i in range(inputs)
+        ]
+        items.append(
+            Instruction(
+                chip.vector_names[0],
+                "lanes",
+                tuple(Slot(name) for name in names[:inputs]),
+                tuple(Slot(name, fresh=True) for name in names[inputs:]),
+                (run.size,),
+                form.results[0].format,
+                form.recipe,
+            )
+        )
+        items += [
+            _store(chip, names[i], tiles[i], run.size, size[i], accesses[i].operand.format)
+            for i in range(inputs, len(accesses))
+        ]
+        body.append(Loop("i", run.count, tuple(items)))
+    moved = form.elements * sum(size)
+    demand = Demand(
+        lane_operations=_lane_operations(form.recipe, form.elements),
+        traffic_bytes=tuple((link, moved) for link in chip.load.links),
+    )
+    return Nest("lanes", accesses, buffers, tuple(body), demand)
+
+
+def column_sums(form: Rows, chip: Chip) -> Nest:
+    """A plain sum as a contraction with ones, in the array, so that its order is the array's.
+
+    Raises:
+        NotModelled: the rows are more than one plain sum of one operand.
+    """
+    raise NotModelled(f'chip "{chip.name}": no instructions for {form.text}')
+
+
+def _load(chip: Chip, tile: Tile, buffer: str, elements: int, size: int, format_name: str) -> Instruction:
+    traffic = tuple((link, elements * size) for link in chip.load.links)
+    return Instruction(
+        chip.load.engine, "load", (tile,), (Slot(buffer, fresh=True),), (elements,), format_name, None, traffic
+    )
+
+
+def _store(chip: Chip, buffer: str, tile: Tile, elements: int, size: int, format_name: str) -> Instruction:
+    traffic = tuple((link, elements * size) for link in chip.store.links)
+    return Instruction(chip.store.engine, "store", (Slot(buffer),), (tile,), (elements,), format_name, None, traffic)
+
+
+def _lane_operations(recipe: Recipe, elements: int) -> tuple[tuple[str, int], ...]:
+    counts: dict[str, int] = {}
+    for operation in recipe.operations:
+        counts[operation] = counts.get(operation, 0) + elements
+    return tuple(sorted(counts.items()))
+
+
+def _local_memory(chip: Chip) -> str:
+    return next(name for name, memory in chip.memories.items() if memory.level == "local")
+
+
+def operand_names(form: Contract | Lanes) -> tuple[Operand, ...]:
+    """Operands in the order of the nest's accesses."""
+    if isinstance(form, Contract):
+        return (form.left, form.right, form.result, *form.extras)
+    return (*form.operands, *form.results)
