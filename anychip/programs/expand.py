@@ -98,18 +98,16 @@ def expand(nest: Nest) -> Iterator[Issued]:
             if state.writer is not None:
                 _raise_to(landed, *state.writer)
             state.readers = {**(state.readers or {}), engine: ordinal}
-        write = _written(instruction, slots, current, landed, finished)
-        if write is not None:
-            state = slots[write.buffer][write.index]
-            state.writer = (engine, ordinal)
-        yield Issued(
-            instruction,
-            environment,
-            tuple(reads),
-            write,
-            tuple(sorted(landed.items())),
-            tuple(sorted(finished.items())),
+        writes = tuple(
+            _written(operand, engine, slots, current, landed, finished) if isinstance(operand, Slot) else None
+            for operand in instruction.writes
         )
+        for use in writes:
+            if use is not None:
+                state = slots[use.buffer][use.index]
+                state.writer, state.readers = (engine, ordinal), None
+        waits = tuple(sorted(landed.items())), tuple(sorted(finished.items()))
+        yield Issued(instruction, environment, tuple(reads), writes, *waits)
 
 
 def _written(

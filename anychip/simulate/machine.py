@@ -117,8 +117,9 @@ class Machine:
                 f'instruction {instruction}: chip "{chip.name}" has no engine "{instruction.engine}"; '
                 f"it has {', '.join(self.engine_names)}"
             )
+        outward = instruction.engine == chip.store.engine != chip.load.engine
         links = tuple(
-            (self._link_index[name], link_ticks(chip, name, size, sharers))
+            (self._link_index[direction_of(chip, name, outward=outward)], link_ticks(chip, name, size, sharers))
             for name, size in instruction.traffic
         )
         busy, latency = uncontended_ticks(chip, instruction)
@@ -324,7 +325,7 @@ def link_directions(chip: Chip) -> tuple[str, ...]:
     return tuple(names)
 
 
-def direction_of(chip: Chip, name: str, outward: bool) -> str:
+def direction_of(chip: Chip, name: str, *, outward: bool) -> str:
     """The resource of a link that a transfer books."""
     if not chip.links[name].duplex:
         return name
