@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Sets up everything by itself, then runs the main job or the tests.
 
-    python3 develop.py demo     what anychip is for, on a real script (PyTorch for CPU: about 200 MB to download)
-    python3 develop.py test     the test suite (adds the test tools; about 300 MB in all)
+    python3 develop.py demo     what anychip is for, on a real script (downloads about 250 MB)
+    python3 develop.py test     the test suite (about 400 MB in all)
     python3 develop.py shell    only sets up; prints how to activate the environment
 
-Needs Python 3.11 or newer with `venv`, and nothing else. A C++ compiler makes the arithmetic fast; without one
-the same results are computed slowly. Everything is installed into `.venv` beside this file, in the versions
-listed in `constraints.txt`.
+Needs Python 3.11 or newer with `venv`, and nothing else. A C++ compiler makes the arithmetic fast;
+without one the same results are computed slowly. Everything is installed into `.venv` beside this file, in the
+versions listed in `constraints.txt`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ def main() -> int:
         print((__doc__ or "").strip())
         return 2
     if sys.version_info < (3, 11):
-        print(f"develop.py: Python {sys.version.split()[0]} is too old; anychip needs 3.11 or newer", file=sys.stderr)
+        print(
+            f"develop.py: Python {sys.version.split()[0]} is too old; anychip needs 3.11 or newer",
+            file=sys.stderr,
+        )
         return 2
     set_up(EXTRAS[command])
     if command == "test":
@@ -73,7 +76,10 @@ def set_up(extras: str) -> None:
 
 def run(command: list[str]) -> int:
     """A command in the project's folder; its exit code."""
-    print("$ " + " ".join(Path(part).name if part.startswith("/") else part for part in command), file=sys.stderr)
+    print(
+        "$ " + " ".join(Path(part).name if part.startswith("/") else part for part in command),
+        file=sys.stderr,
+    )
     return subprocess.run(command, cwd=HERE, check=False).returncode
 
 

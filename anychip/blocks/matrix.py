@@ -33,6 +33,10 @@ class MatrixEngine(Block):
         """Multiply-adds a cycle at rate 1."""
         raise NotImplementedError
 
+    def timing(self, operation: str, extents: tuple[int, ...], format_name: str) -> Timing:
+        """Uncontended cycles of an operation on (m, n, k) with operands in a format."""
+        raise NotImplementedError
+
     def rate(self, format_name: str) -> float:
         """Relative rate of an operand format.
 

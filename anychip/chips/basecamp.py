@@ -7,11 +7,25 @@ choice, so random variants are an endless supply of chips nobody tuned for.
 
 from __future__ import annotations
 
-from anychip.arithmetic import basecamp as basecamp_numerics
+from anychip.arithmetic import Contraction, Numerics, Reduction, Sequential
 from anychip.blocks import DmaEngine, Link, Memory, OuterProductArray, Sequencer, VectorUnit
 from anychip.chips.chip import Chip, Engine, Route
 from anychip.chips.policy import Policy
 from anychip.errors import InvalidDescription
+from anychip.formats import bf16, fp32
+
+
+def basecamp_numerics() -> Numerics:
+    """bf16 operands whatever the tensors are stored in, sums in order of k, one rounding per multiply-add.
+
+    Sums along an axis are contractions with ones in the same array, so they have the same rule.
+    """
+    return Numerics(
+        name="basecamp",
+        operands=tuple((stored, "bf16") for stored in ("fp32", "tf32", "fp16", "fp8_e4m3fn", "fp8_e5m2")),
+        contractions=(Contraction(bf16, fp32, order=Sequential()),),
+        reduction=Reduction(accumulator=fp32, order=Sequential()),
+    )
 
 
 def basecamp(
@@ -95,7 +109,9 @@ def basecamp(
         load=Route(engine="load", links=("bus",)),
         store=Route(engine="store", links=("bus",)),
         sequencer=Sequencer(queue_depth=queue_depth, launch_cycles=launch_cycles),
-        policy=Policy(style="basecamp", tile=(rows, columns, depth_tile), depth=buffer_depth, vector_tile=vector_tile),
+        policy=Policy(
+            style="basecamp", tile=(rows, columns, depth_tile), depth=buffer_depth, vector_tile=vector_tile
+        ),
         numerics=numerics,
         aliases=("base",),
         note="bf16 operands, fp32 accumulators; the same program runs on its RTL",

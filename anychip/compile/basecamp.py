@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from anychip.arithmetic import IDENTITY, Recipe
-from anychip.arithmetic.recipe import Number
+from anychip.arithmetic import Recipe
+from anychip.arithmetic.recipe import IDENTITY, Number
 from anychip.chips import Chip
 from anychip.errors import CapacityExceeded, NotModelled
 from anychip.formats import by_name
@@ -18,10 +18,10 @@ from anychip.programs.program import Access, Affine, Buffer, Demand, Instruction
 
 
 class Piece(NamedTuple):
-    """A run of equal tiles along one extent: `count` tiles of `size` from `start`."""
+    """A run of equal tiles along one extent: `tiles` of them, of `size`, from `start`."""
 
     start: int
-    count: int
+    tiles: int
     size: int
 
 
@@ -29,7 +29,7 @@ def pieces(extent: int, tile: int) -> tuple[Piece, ...]:
     """Full tiles, then the remainder."""
     full, rest = divmod(extent, tile)
     runs = (Piece(0, full, tile), Piece(full * tile, 1, rest))
-    return tuple(run for run in runs if run.count and run.size)
+    return tuple(run for run in runs if run.tiles and run.size)
 
 
 def element_bytes(format_name: str) -> int:
@@ -92,7 +92,9 @@ def contraction(form: Contract, chip: Chip) -> Nest:
     """
     tile_m, tile_n, tile_k = chip.policy.tile
     groups = (form.batch, form.rows, form.columns, form.depth)
-    accesses = tuple(Access(operand, groups) for operand in (form.left, form.right, form.result, *form.extras))
+    accesses = tuple(
+        Access(operand, groups) for operand in (form.left, form.right, form.result, *form.extras)
+    )
     size = [element_bytes(access.operand.format) for access in accesses]
     depth, local = chip.policy.depth, _local_memory(chip)
     buffers = [
@@ -101,9 +103,7 @@ def contraction(form: Contract, chip: Chip) -> Nest:
         Buffer("accumulators", "array", 1, tile_m * tile_n * 4),
         Buffer("out", local, depth, tile_m * tile_n * size[2]),
     ]
-    buffers += [
-        Buffer(f"extra{i}", local, depth, tile_m * tile_n * each) for i, each in enumerate(size[3:])
-    ]
+    buffers += [Buffer(f"extra{i}", local, depth, tile_m * tile_n * each) for i, each in enumerate(size[3:])]
     operand_format = chip.numerics.operand(by_name(form.left.format)).name
     body: list[Item] = []
     for n in pieces(form.n, tile_n):
@@ -129,7 +129,7 @@ def _result_tile(
     matrix, vector = chip.matrix_name, chip.vector_names[0]
     zero = Affine()
 
-    def products(start: int, count: int, k: int, fresh: bool) -> tuple[Instruction, ...]:  # noqa: FBT001
+    def products(start: int, count: int, k: int, *, fresh: bool) -> tuple[Instruction, ...]:
         along = Affine(start, (("k", k),) if count > 1 else ())
         left = Tile(0, (batch.origin, m.origin, zero, along), (1, shape_m, 1, k))
         right = Tile(1, (batch.origin, zero, n.origin, along), (1, 1, shape_n, k))
@@ -181,8 +181,8 @@ def _nested(inner: tuple[Item, ...], axes: tuple[_Axis, ...]) -> Item:
     """The loops of the axes around a tile, fastest last; an axis of one tile is no loop."""
     body = inner
     for axis in (axes[1], axes[2], axes[0]):
-        if axis.piece.count > 1:
-            body = (Loop(axis.variable, axis.piece.count, body),)
+        if axis.piece.tiles > 1:
+            body = (Loop(axis.variable, axis.piece.tiles, body),)
     return body[0] if len(body) == 1 else Loop("once", 1, body)
 
 
@@ -191,7 +191,9 @@ def _loaded_bytes(form: Contract, chip: Chip, size: list[int]) -> int:
     tile_m, tile_n, _ = chip.policy.tile
     across_n, across_m = -(-form.n // tile_n), -(-form.m // tile_m)
     results = form.m * form.n * (size[2] + sum(size[3:]))
-    return form.problems * (form.m * form.k * size[0] * across_n + form.n * form.k * size[1] * across_m + results)
+    return form.problems * (
+        form.m * form.k * size[0] * across_n + form.n * form.k * size[1] * across_m + results
+    )
 
 
 def lanes(form: Lanes, chip: Chip) -> Nest:
@@ -226,7 +228,7 @@ def lanes(form: Lanes, chip: Chip) -> Nest:
             _store(chip, names[i], tiles[i], run.size, size[i], accesses[i].operand.format)
             for i in range(inputs, len(accesses))
         ]
-        body.append(Loop("i", run.count, tuple(items)))
+        body.append(Loop("i", run.tiles, tuple(items)))
     moved = form.elements * sum(size)
     demand = Demand(
         lane_operations=_lane_operations(form.recipe, form.elements),
@@ -247,13 +249,22 @@ def column_sums(form: Rows, chip: Chip) -> Nest:
 def _load(chip: Chip, tile: Tile, buffer: str, elements: int, size: int, format_name: str) -> Instruction:
     traffic = tuple((link, elements * size) for link in chip.load.links)
     return Instruction(
-        chip.load.engine, "load", (tile,), (Slot(buffer, fresh=True),), (elements,), format_name, None, traffic
+        chip.load.engine,
+        "load",
+        (tile,),
+        (Slot(buffer, fresh=True),),
+        (elements,),
+        format_name,
+        None,
+        traffic,
     )
 
 
 def _store(chip: Chip, buffer: str, tile: Tile, elements: int, size: int, format_name: str) -> Instruction:
     traffic = tuple((link, elements * size) for link in chip.store.links)
-    return Instruction(chip.store.engine, "store", (Slot(buffer),), (tile,), (elements,), format_name, None, traffic)
+    return Instruction(
+        chip.store.engine, "store", (Slot(buffer),), (tile,), (elements,), format_name, None, traffic
+    )
 
 
 def _lane_operations(recipe: Recipe, elements: int) -> tuple[tuple[str, int], ...]:

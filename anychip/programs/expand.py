@@ -15,10 +15,10 @@ from anychip.programs.program import Grid, Instruction, Item, Loop, Nest, Slot
 
 
 class SlotUse(NamedTuple):
-    """A concrete slot: buffer name and index within its depth."""
+    """A concrete slot: buffer name and number within its depth."""
 
     buffer: str
-    index: int
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def expand(nest: Nest) -> Iterator[Issued]:
                 continue
             use = SlotUse(operand.buffer, current[operand.buffer])
             reads.append(use)
-            state = slots[use.buffer][use.index]
+            state = slots[use.buffer][use.number]
             if state.writer is not None:
                 _raise_to(landed, *state.writer)
             state.readers = {**(state.readers or {}), engine: ordinal}
@@ -104,7 +104,7 @@ def expand(nest: Nest) -> Iterator[Issued]:
         )
         for use in writes:
             if use is not None:
-                state = slots[use.buffer][use.index]
+                state = slots[use.buffer][use.number]
                 state.writer, state.readers = (engine, ordinal), None
         waits = tuple(sorted(landed.items())), tuple(sorted(finished.items()))
         yield Issued(instruction, environment, tuple(reads), writes, *waits)
@@ -123,7 +123,7 @@ def _written(
     if operand.fresh:
         current[operand.buffer] = (current[operand.buffer] + 1) % depth
     use = SlotUse(operand.buffer, current[operand.buffer])
-    state = slots[use.buffer][use.index]
+    state = slots[use.buffer][use.number]
     for engine, ordinal in (state.readers or {}).items():
         if engine != writer:
             _raise_to(finished, engine, ordinal)

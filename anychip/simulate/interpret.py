@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from anychip.arithmetic import Numerics, contract, evaluate
 from anychip.chips import Chip
-from anychip.errors import InvalidInput
+from anychip.errors import InvalidDescription, InvalidInput
 from anychip.formats import Float, by_name
 from anychip.programs.expand import instances
 from anychip.programs.graph import View
@@ -63,7 +63,9 @@ class Interpreter:
         observer: sees the accumulators after every multiplication.
     """
 
-    def __init__(self, chip: Chip, numerics: Numerics | None = None, observer: Observer | None = None) -> None:
+    def __init__(
+        self, chip: Chip, numerics: Numerics | None = None, observer: Observer | None = None
+    ) -> None:
         self.chip = chip
         self.numerics = numerics or chip.numerics
         self._observer = observer
@@ -92,19 +94,15 @@ class Interpreter:
     ) -> None:
         match instruction.operation:
             case "load":
-                (tile,), (slot,) = instruction.reads, instruction.writes
-                assert isinstance(tile, Tile) and isinstance(slot, Slot)  # noqa: S101 - legality of programs
+                tile, slot = a_tile(instruction.reads[0]), a_slot(instruction.writes[0])
                 slots[slot.buffer] = self._loaded(kernel, memory, tile, environment)
             case "store":
-                (slot,), (tile,) = instruction.reads, instruction.writes
-                assert isinstance(tile, Tile) and isinstance(slot, Slot)  # noqa: S101 - legality of programs
+                slot, tile = a_slot(instruction.reads[0]), a_tile(instruction.writes[0])
                 self._stored(kernel, memory, tile, environment, slots[slot.buffer])
             case "multiply":
                 self._multiplied(slots, instruction)
                 if self._observer is not None:
-                    (write,) = instruction.writes
-                    assert isinstance(write, Slot)  # noqa: S101 - legality of programs
-                    self._observer(instruction, environment, slots[write.buffer])
+                    self._observer(instruction, environment, slots[a_slot(instruction.writes[0]).buffer])
             case _:
                 self._laned(slots, instruction)
 
@@ -132,8 +130,8 @@ class Interpreter:
         stored.written[index.reshape(-1)] = True
 
     def _multiplied(self, slots: dict[str, NDArray[Any]], instruction: Instruction) -> None:
-        (left, right), (target,) = instruction.reads, instruction.writes
-        assert isinstance(left, Slot) and isinstance(right, Slot) and isinstance(target, Slot)  # noqa: S101
+        left, right = (a_slot(read) for read in instruction.reads)
+        target = a_slot(instruction.writes[0])
         m, n, k = instruction.extents
         rule = self.numerics.contraction(by_name(instruction.format))
         operand = rule.operand
@@ -144,16 +142,38 @@ class Interpreter:
 
     def _laned(self, slots: dict[str, NDArray[Any]], instruction: Instruction) -> None:
         recipe = instruction.recipe
-        assert recipe is not None  # noqa: S101 - legality of programs
+        if recipe is None:
+            raise InvalidDescription(f"instruction {instruction}: a vector operation without a recipe")
         operands = [slots[read.buffer].reshape(-1) for read in instruction.reads if isinstance(read, Slot)]
         elements = 1
         for extent in instruction.extents:
             elements *= extent
-        results = evaluate(recipe, operands, self.numerics)
+        results = evaluate(recipe, tuple(operands), self.numerics.curves, self.numerics.lane)
         for write, values in zip(instruction.writes, results, strict=True):
-            assert isinstance(write, Slot)  # noqa: S101 - legality of programs
             wide = np.broadcast_to(np.asarray(values), (elements,))
-            slots[write.buffer] = self.numerics.stored(wide, instruction.format)
+            slots[a_slot(write).buffer] = stored_as(wide, instruction.format, self.numerics)
+
+
+def a_slot(operand: Tile | Slot) -> Slot:
+    """The operand, which a legal program has in a slot."""
+    if not isinstance(operand, Slot):
+        raise InvalidDescription(f"operand {operand}: a tile of main memory where the operation takes a slot")
+    return operand
+
+
+def a_tile(operand: Tile | Slot) -> Tile:
+    """The operand, which a legal program has in main memory."""
+    if not isinstance(operand, Tile):
+        raise InvalidDescription(f"operand {operand}: a slot where the operation takes a tile of main memory")
+    return operand
+
+
+def stored_as(values: NDArray[Any], format_name: str, numerics: Numerics) -> NDArray[Any]:
+    """Lane values rounded once into a storage format."""
+    target = by_name(format_name)
+    if isinstance(target, Float):
+        return target.round(values, rule=numerics.store(target))
+    return values.astype(np.int64)
 
 
 def addresses(
@@ -198,5 +218,3 @@ def _loop_indices(access: Access, ranges: list[NDArray[np.int64]]) -> list[NDArr
             rest = rest // extent
         loops += reversed(reversed_loops)
     return loops
-
-

@@ -47,7 +47,7 @@ class _Step(NamedTuple):
 
 
 class _Repeat(NamedTuple):
-    count: int
+    times: int
     body: tuple[_Step | _Repeat, ...]
 
 
@@ -119,14 +119,19 @@ class Machine:
             )
         outward = instruction.engine == chip.store.engine != chip.load.engine
         links = tuple(
-            (self._link_index[direction_of(chip, name, outward=outward)], link_ticks(chip, name, size, sharers))
+            (
+                self._link_index[direction_of(chip, name, outward=outward)],
+                link_ticks(chip, name, size, sharers),
+            )
             for name, size in instruction.traffic
         )
         busy, latency = uncontended_ticks(chip, instruction)
         busy = max([busy, *(ticks for _, ticks in links)])
         latency += max((chip.links[name].latency_cycles for name, _ in instruction.traffic), default=0)
         writes = tuple(
-            (self._buffer_index[write.buffer], write.fresh) for write in instruction.writes if isinstance(write, Slot)
+            (self._buffer_index[write.buffer], write.fresh)
+            for write in instruction.writes
+            if isinstance(write, Slot)
         )
         reads = tuple(self._buffer_index[read.buffer] for read in instruction.reads if isinstance(read, Slot))
         return _Step(self._engine_index[instruction.engine], busy, latency, reads, writes, links)
@@ -194,10 +199,10 @@ class Machine:
         """A loop: stepped until the state repeats, then skipped exactly."""
         seen: dict[tuple[int, ...], tuple[int, int, Counters]] = {}
         done = 0
-        while done < loop.count:
+        while done < loop.times:
             self.run(loop.body)
             done += 1
-            if done == loop.count:
+            if done == loop.times:
                 return
             if not self._skipping:
                 continue
@@ -210,7 +215,7 @@ class Machine:
                 seen[key] = (done, self.time, self._snapshot())
                 continue
             period = done - earlier[0]
-            periods = (loop.count - done) // period
+            periods = (loop.times - done) // period
             if periods:
                 self._skip(earlier[1], earlier[2], periods)
                 done += periods * period

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from anychip.chips import Chip
 from anychip.chips.basecamp import basecamp
-from anychip.programs.program import Access, Buffer, Demand, Grid, Instruction, Item, Loop, Nest, Slot
+from anychip.programs.program import Buffer, Demand, Grid, Instruction, Item, Loop, Nest, Slot
 
 BUFFERS = ("a", "b", "accumulators", "out")
 
@@ -28,11 +28,15 @@ def chips(draw: st.DrawFn) -> Chip:
     )
     link = chip.links["bus"]
     duplex = draw(st.booleans())
-    return chip.altered(cores=draw(st.integers(1, 5)), links={"bus": type(link)(**{**_fields(link), "duplex": duplex})})
+    return chip.altered(
+        cores=draw(st.integers(1, 5)), links={"bus": type(link)(**{**_fields(link), "duplex": duplex})}
+    )
 
 
 def _fields(link: object) -> dict[str, object]:
-    return {name: getattr(link, name) for name in ("bytes_per_second", "latency_cycles", "shared", "clock_hz")}
+    return {
+        name: getattr(link, name) for name in ("bytes_per_second", "latency_cycles", "shared", "clock_hz")
+    }
 
 
 @st.composite
@@ -46,7 +50,12 @@ def nests(draw: st.DrawFn) -> Nest:
             Instruction("load", "load", (), (Slot("a", True),), (1,), "bf16", None, (("bus", sizes["a"]),)),
             Instruction("load", "load", (), (Slot("b", True),), (1,), "bf16", None, (("bus", sizes["b"]),)),
             Instruction(
-                "matrix", "multiply", (Slot("a"), Slot("b")), (Slot("accumulators", fresh),), (1, 1, k), "bf16"
+                "matrix",
+                "multiply",
+                (Slot("a"), Slot("b")),
+                (Slot("accumulators", fresh),),
+                (1, 1, k),
+                "bf16",
             ),
         )
 
@@ -54,7 +63,9 @@ def nests(draw: st.DrawFn) -> Nest:
     tile: tuple[Item, ...] = (
         *products(True),
         *((Loop("k", depth, products(False)),) if depth else ()),
-        Instruction("vector", "drain", (Slot("accumulators"),), (Slot("out", True),), (draw(st.integers(1, 16)),)),
+        Instruction(
+            "vector", "drain", (Slot("accumulators"),), (Slot("out", True),), (draw(st.integers(1, 16)),)
+        ),
         Instruction("store", "store", (Slot("out"),), (), (1,), "bf16", None, (("bus", sizes["out"]),)),
     )
     inner = Loop("m", draw(st.integers(1, 30)), tile)
@@ -62,7 +73,6 @@ def nests(draw: st.DrawFn) -> Nest:
     if draw(st.booleans()):
         body = (Grid((("n", draw(st.integers(1, 13))),), (inner,), draw(st.booleans())),)
     buffers = tuple(Buffer(name, "sram", draw(st.integers(1, 3)), 64) for name in BUFFERS)
-    nest = Nest("random", tuple[Access, ...](), buffers, body)
     moved = bytes_moved(body)
     return Nest("random", (), buffers, body, Demand(traffic_bytes=(("bus", moved),)))
 
