@@ -6,7 +6,7 @@
     python3 develop.py shell    only sets up; prints how to activate the environment
 
 Needs Python 3.11 or newer with `venv`, and nothing else. A C++ compiler makes the arithmetic fast;
-without one the same results are computed slowly. Everything is installed into `.venv` beside this file, in the
+without one the same results are computed slowly. Everything goes into `.venv` beside this file, in the
 versions listed in `constraints.txt`.
 """
 
