@@ -76,3 +76,9 @@ def _plain_number(value: float) -> float | int:
 def ceil_div(numerator: int, denominator: int) -> int:
     """Whole groups of `denominator` that cover `numerator`."""
     return -(-numerator // denominator)
+
+
+def require_share(block: str, efficiency: float) -> None:
+    """Complains about an efficiency that is no share of a peak."""
+    if not 0 < efficiency <= 1:
+        raise InvalidDescription(f"{block}: efficiency is {efficiency:g}; must be above 0 and at most 1")

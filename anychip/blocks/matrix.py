@@ -7,11 +7,11 @@ m x n results and k products each, and ``drain``, which reads accumulators out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from typing import ClassVar
 
-from anychip.blocks.block import Block, Timing, ceil_div
+from anychip.blocks.block import Block, Timing, ceil_div, require_share
 from anychip.errors import InvalidDescription, NotModelled
 
 
@@ -54,6 +54,10 @@ class MatrixEngine(Block):
     def macs_per_cycle(self, format_name: str) -> float:
         """Peak multiply-adds per cycle with operands in this format."""
         return self.native_macs_per_cycle * self.rate(format_name)
+
+    def slowdown(self, operation: str, extents: tuple[int, ...], resident: int) -> float:
+        """Factor of at least 1 on the busy time of a tile when only `resident` such tiles share the core."""
+        return 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,15 +111,18 @@ class SystolicArray(MatrixEngine):
         columns: results per streamed row.
         minimum_cycles: shortest issue interval of a streamed tile.
         load_rows_per_cycle: rows of the stationary tile loaded per cycle.
+        efficiency: share of its cycles in which the array streams, inside one operation.
     """
 
     rows: int
     columns: int
     minimum_cycles: int = 1
     load_rows_per_cycle: int = 1
+    efficiency: float = 1.0
 
     def __post_init__(self) -> None:
         self.require(rows=self.rows, columns=self.columns, load_rows_per_cycle=self.load_rows_per_cycle)
+        require_share("SystolicArray", self.efficiency)
 
     @property
     def native_macs_per_cycle(self) -> float:
@@ -127,7 +134,8 @@ class SystolicArray(MatrixEngine):
         passes = ceil_div(k, self.rows) * ceil_div(n, self.columns)
         stream = max(m, self.minimum_cycles, ceil_div(self.rows, self.load_rows_per_cycle))
         busy = passes * stream
-        return Timing(max(1, ceil(busy / self.rate(format_name))), self.rows + self.columns)
+        cycles = busy / (self.efficiency * self.rate(format_name))
+        return Timing(max(1, ceil(cycles)), self.rows + self.columns)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,27 +146,51 @@ class DotUnit(MatrixEngine):
         native: multiply-adds per cycle at rate 1.
         tile: (m, n, k) granule to which tiles are padded.
         latency_cycles: from last operand to result.
-        efficiency: fraction of the peak that well-shaped tiles reach.
+        efficiency: fraction of the peak that an endless tile reaches.
+        operand_cost: multiply-adds for which fetching one operand element from local storage holds the unit;
+            it is why small tiles are slow.
+        drain_depth: products per result for which starting and draining a tile holds the unit.
+        full_results: results that tiles resident on one core must hold together to hide their latencies.
+        occupancy_exponent: of the rate when they hold fewer.
+        sustained: multiply-adds per cycle that the chip's power budget sustains, by operand format; formats
+            not named are never throttled.
     """
 
     native: float
     tile: tuple[int, int, int] = (1, 1, 1)
     latency_cycles: int = 0
     efficiency: float = 1.0
+    operand_cost: float = 0.0
+    drain_depth: int = 0
+    full_results: int = 1
+    occupancy_exponent: float = 0.0
+    sustained: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.require(native=self.native, efficiency=self.efficiency)
-        if self.efficiency > 1:
-            raise InvalidDescription(f"DotUnit: efficiency is {self.efficiency:g}; must not exceed 1")
+        self.require(native=self.native, full_results=self.full_results)
+        require_share("DotUnit", self.efficiency)
 
     @property
     def native_macs_per_cycle(self) -> float:
         return self.native
 
     def timing(self, operation: str, extents: tuple[int, ...], format_name: str) -> Timing:
-        """Cycles of ``multiply`` on (m, n, k), padded to the unit's granule."""
-        padded = 1
-        for extent, granule in zip(extents, self.tile, strict=True):
-            padded *= ceil_div(extent, granule) * granule
-        cycles = padded / (self.native * self.efficiency * self.rate(format_name))
+        """Cycles of ``multiply`` on (m, n, k), padded to the unit's granule, or of ``drain`` on (m, n)."""
+        m, n, k = extents if operation == "multiply" else (*extents, self.drain_depth)
+        cycles = self.tile_cycles(m, n, k, format_name)
         return Timing(max(1, ceil(cycles)), self.latency_cycles)
+
+    def tile_cycles(self, m: int, n: int, k: int, format_name: str) -> float:
+        """Cycles of the products of one tile, not yet rounded to whole cycles."""
+        m, n, k = (
+            ceil_div(extent, granule) * granule for extent, granule in zip((m, n, k), self.tile, strict=True)
+        )
+        issued = m * n * k * (1 + self.operand_cost * (1 / m + 1 / n)) / self.efficiency
+        cycles = issued / (self.native * self.rate(format_name))
+        limit = self.sustained.get(format_name)
+        return cycles if limit is None else max(cycles, m * n * k / limit)
+
+    def slowdown(self, operation: str, extents: tuple[int, ...], resident: int) -> float:
+        """A core with few results in flight waits for latencies that others would hide."""
+        held = resident * extents[0] * extents[1]
+        return max(1.0, (self.full_results / held) ** self.occupancy_exponent) if held else 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from anychip.blocks.block import Block
+from anychip.blocks.block import Block, require_share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +33,23 @@ class Link(Block):
         latency_cycles: from the last byte's departure to the landing.
         shared: one link for all cores; otherwise every core has its own.
         duplex: reads and writes do not share the bandwidth.
+        efficiency: share of `bytes_per_second` that streams sustain; time is priced with it, bounds without.
     """
 
     bytes_per_second: float
     latency_cycles: int = 0
     shared: bool = True
     duplex: bool = False
+    efficiency: float = 1.0
 
     def __post_init__(self) -> None:
         self.require(bytes_per_second=self.bytes_per_second)
+        require_share("Link", self.efficiency)
+
+    @property
+    def sustained_bytes_per_second(self) -> float:
+        """What streams reach."""
+        return self.bytes_per_second * self.efficiency
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import ClassVar
 
-from anychip.blocks.block import Block, Timing, ceil_div
+from anychip.blocks.block import Block, Timing, ceil_div, require_share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,7 @@ class VectorUnit(Block):
         cost: cycles per element and lane of operations that do not take 1, by operation name; a value
             below 1 is a faster mode.
         overhead_cycles: added once to every operation.
+        efficiency: share of its cycles in which the unit works, inside one operation.
     """
 
     lanes: int
@@ -28,11 +29,13 @@ class VectorUnit(Block):
     minimum_cycles: int = 1
     cost: Mapping[str, float] = field(default_factory=dict)
     overhead_cycles: int = 0
+    efficiency: float = 1.0
 
     operations: ClassVar[tuple[str, ...]] = ("lanes", "reduce", "drain")
 
     def __post_init__(self) -> None:
         self.require(lanes=self.lanes, minimum_cycles=self.minimum_cycles)
+        require_share("VectorUnit", self.efficiency)
 
     def timing(self, operation: str, extents: tuple[int, ...], steps: tuple[str, ...]) -> Timing:
         """Cycles of a recipe over a tile.
@@ -47,5 +50,6 @@ class VectorUnit(Block):
             elements *= extent
         groups = ceil_div(elements, self.lanes)
         per_group = sum(self.cost.get(step, 1.0) for step in steps) or 1.0
-        busy = max(self.minimum_cycles, ceil(groups * per_group)) + self.overhead_cycles
+        cycles = ceil(groups * per_group / self.efficiency)
+        busy = max(self.minimum_cycles, cycles) + self.overhead_cycles
         return Timing(busy, self.latency_cycles)

@@ -130,6 +130,25 @@ class Chip:
         assert isinstance(block, MatrixEngine)  # noqa: S101 - checked when built
         return block
 
+    def multiplier(self, format_name: str) -> str:
+        """Name of the engine that multiplies operands of a format fastest; the first if none takes it."""
+        best, name = 0.0, self.matrix_name
+        for candidate, engine in self.engines.items():
+            block = engine.block
+            if isinstance(block, MatrixEngine) and format_name in block.rates:
+                rate = block.macs_per_cycle(format_name) * self.clock_of(block)
+                if rate > best:
+                    best, name = rate, candidate
+        return name
+
+    def macs_per_second(self, format_name: str) -> float:
+        """Peak multiply-adds per second of the whole chip, 0 if no engine takes the format."""
+        block = self.engines[self.multiplier(format_name)].block
+        assert isinstance(block, MatrixEngine)  # noqa: S101 - checked when built
+        if format_name not in block.rates:
+            return 0.0
+        return block.macs_per_cycle(format_name) * self.clock_of(block) * self.cores
+
     @property
     def vector_names(self) -> tuple[str, ...]:
         """Names of the engines with lanes, the one for plain arithmetic first."""

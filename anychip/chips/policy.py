@@ -20,6 +20,15 @@ class Policy:
         tile: (m, n, k) of one contraction tile.
         depth: slots of double-buffered operands.
         vector_tile: elements of one vector instruction where nothing else sets it.
+        tiles: (m, n) of the result tiles that the vendor's library chooses from; empty: only `tile`.
+        splits: into how many parts the library may cut the depth of one sum.
+        operand_engine: transfer engine that feeds contractions; None takes the load route's.
+        cache_share: part of the shared cache in which operands stay for the next tile.
+        accumulators: result tiles that may wait for the vector unit; 1 makes both engines take turns.
+        block_s: latency of one fused block that no engine explains.
+        call_s: latency of one call of a compiled graph.
+        dispatch_s: host time to launch one kernel; a kernel waits for it while the device is not behind.
+        host_bytes_per_second: sustained between host and device.
         facts: sources of the numbers above and of the family's fitted constants.
     """
 
@@ -27,4 +36,13 @@ class Policy:
     tile: tuple[int, int, int]
     depth: int = 2
     vector_tile: int = 4096
+    tiles: tuple[tuple[int, int], ...] = ()
+    splits: tuple[int, ...] = (1,)
+    operand_engine: str | None = None
+    cache_share: float = 0.5
+    accumulators: int = 2
+    block_s: float = 0.0
+    call_s: float = 0.0
+    dispatch_s: float = 0.0
+    host_bytes_per_second: float | None = None
     facts: Mapping[str, Fact] = field(default_factory=dict, repr=False, compare=False)

@@ -139,11 +139,14 @@ class Grid:
         variables: (name, count), slowest first.
         body: one iteration.
         overlap: whether a core's next iteration may start while the last one drains.
+        resident: how many iterations a core keeps in flight to hide latencies; the last ones may have fewer
+            companions, and then run slower (`MatrixEngine.slowdown`).
     """
 
     variables: tuple[tuple[str, int], ...]
     body: tuple[Item, ...]
     overlap: bool = True
+    resident: int = 1
 
     @property
     def count(self) -> int:
@@ -264,7 +267,8 @@ def _lines(body: tuple[Item, ...], level: int) -> Iterator[str]:
             yield from _lines(item.body, level + 1)
         else:
             variables = " ".join(f"{name} {count}" for name, count in item.variables)
-            yield f"{indent}grid {variables}{'' if item.overlap else ' no overlap'}"
+            resident = f" resident={item.resident}" if item.resident > 1 else ""
+            yield f"{indent}grid {variables}{'' if item.overlap else ' no overlap'}{resident}"
             yield from _lines(item.body, level + 1)
 
 

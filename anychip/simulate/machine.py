@@ -21,9 +21,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 from typing import NamedTuple
 
-from anychip.blocks import DmaEngine, MatrixEngine, VectorUnit
+from anychip.blocks import DmaEngine, MatrixEngine, Timing, VectorUnit
 from anychip.chips import Chip
 from anychip.errors import InvalidDescription
 from anychip.programs.program import Grid, Instruction, Item, Loop, Nest, Slot
@@ -97,20 +98,28 @@ class Machine:
 
     # --- resolving -----------------------------------------------------------------------------------
 
-    def resolve(self, body: tuple[Item, ...], sharers: int) -> tuple[_Step | _Repeat, ...]:
-        """Names to indices, extents to ticks; a grid is resolved by its caller."""
+    def resolve(
+        self, body: tuple[Item, ...], sharers: int, resident: int | None = None
+    ) -> tuple[_Step | _Repeat, ...]:
+        """Names to indices, extents to ticks; a grid is resolved by its caller.
+
+        Args:
+            body: what to run.
+            sharers: cores that use shared links alike.
+            resident: iterations in flight on the core, None outside grids.
+        """
         resolved: list[_Step | _Repeat] = []
         for item in body:
             if isinstance(item, Instruction):
-                resolved.append(self._step_of(item, sharers))
+                resolved.append(self._step_of(item, sharers, resident))
             elif isinstance(item, Loop):
                 if item.count > 0:
-                    resolved.append(_Repeat(item.count, self.resolve(item.body, sharers)))
+                    resolved.append(_Repeat(item.count, self.resolve(item.body, sharers, resident)))
             else:
                 raise InvalidDescription("a grid inside a loop cannot be simulated; put it outermost")
         return tuple(resolved)
 
-    def _step_of(self, instruction: Instruction, sharers: int) -> _Step:
+    def _step_of(self, instruction: Instruction, sharers: int, resident: int | None) -> _Step:
         chip = self.chip
         if instruction.engine not in self._engine_index:
             raise InvalidDescription(
@@ -125,7 +134,7 @@ class Machine:
             )
             for name, size in instruction.traffic
         )
-        busy, latency = uncontended_ticks(chip, instruction)
+        busy, latency = uncontended_ticks(chip, instruction, resident)
         busy = max([busy, *(ticks for _, ticks in links)])
         latency += max((chip.links[name].latency_cycles for name, _ in instruction.traffic), default=0)
         writes = tuple(
@@ -299,11 +308,20 @@ class Machine:
         return tuple(result)
 
 
-def uncontended_ticks(chip: Chip, instruction: Instruction) -> tuple[int, int]:
-    """(busy, latency) of an instruction in chip ticks, links not counted."""
+def uncontended_ticks(chip: Chip, instruction: Instruction, resident: int | None = None) -> tuple[int, int]:
+    """(busy, latency) of an instruction in chip ticks, links not counted.
+
+    Args:
+        chip: what it runs on.
+        instruction: what to time.
+        resident: iterations of its grid in flight on the core; None hides every latency.
+    """
     block = chip.engines[instruction.engine].block
     if isinstance(block, MatrixEngine):
         timing = block.timing(instruction.operation, instruction.extents, instruction.format)
+        if resident is not None:
+            slow = block.slowdown(instruction.operation, instruction.extents, resident)
+            timing = Timing(ceil(timing.busy * slow), timing.latency)
     elif isinstance(block, VectorUnit):
         steps = instruction.recipe.operations if instruction.recipe is not None else ("copy",)
         timing = block.timing(instruction.operation, instruction.extents, steps)
@@ -346,7 +364,9 @@ def rate_ticks(clock_hz: float, bytes_per_second: float, size_bytes: int) -> int
 def link_ticks(chip: Chip, name: str, size_bytes: int, sharers: int) -> int:
     """Ticks for which a transfer holds a link that `sharers` cores use alike."""
     link = chip.links[name]
-    return rate_ticks(chip.clock_hz, link.bytes_per_second, size_bytes * (sharers if link.shared else 1))
+    return rate_ticks(
+        chip.clock_hz, link.sustained_bytes_per_second, size_bytes * (sharers if link.shared else 1)
+    )
 
 
 def simulate_nest(chip: Chip, nest: Nest, *, skipping: bool = True) -> Span:
@@ -392,29 +412,33 @@ def _run_grid(machine: Machine, grid: Grid) -> None:
     wave may have fewer sharers on shared links.
     """
     cores = machine.chip.cores
-    waves, rest = divmod(grid.count, cores)
-    if waves:
-        body = machine.resolve(grid.body, cores)
+    full, rest = divmod(grid.count, cores * grid.resident)
+    companions = -(-rest // cores)
+    waves, last = divmod(rest, cores)
+    for count, sharers, resident in (
+        (full * grid.resident, cores, grid.resident),
+        (waves, cores, companions),
+        (1 if last else 0, last, companions),
+    ):
+        if not count:
+            continue
+        body = machine.resolve(grid.body, sharers, resident)
         if grid.overlap:
-            machine.repeat(_Repeat(waves, body))
+            machine.repeat(_Repeat(count, body))
         else:
-            machine.run_separated(body, waves)
-    if rest:
-        if not grid.overlap:
             machine.time = max(machine.time, machine.end)
-        machine.run(machine.resolve(grid.body, rest))
+            machine.run_separated(body, count)
 
 
 def ideal(chip: Chip, nest: Nest) -> tuple[int, str]:
     """A lower bound that no schedule can beat: the demand at every engine's and link's peak rate."""
-    bounds: dict[str, Fraction] = {}
-    matrix = chip.matrix
     clock = Fraction(chip.clock_hz)
-    macs = sum(
-        (Fraction(count) / Fraction(matrix.macs_per_cycle(name)) for name, count in nest.demand.macs),
-        Fraction(0),
-    )
-    bounds[chip.matrix_name] = macs * clock / Fraction(chip.clock_of(matrix)) / chip.cores
+    bounds: dict[str, Fraction] = {chip.matrix_name: Fraction(0)}
+    for format_name, count in nest.demand.macs:
+        name = chip.multiplier(format_name)
+        peak = Fraction(chip.macs_per_second(format_name))
+        if peak:
+            bounds[name] = bounds.get(name, Fraction(0)) + count * clock / peak
     for name, size in nest.demand.traffic_bytes:
         link = chip.links[name]
         copies = (1 if link.shared else chip.cores) * (2 if link.duplex else 1)
