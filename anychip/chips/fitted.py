@@ -1,0 +1,171 @@
+"""Constants that no data sheet gives, fitted once per family, and the policies they make.
+
+Every number is a Fact of kind ``fitted`` that names the rows it was fitted to, or ``assumed`` where there
+were none. They carry over to a chip that was never measured through its data-sheet numbers.
+"""
+
+from __future__ import annotations
+
+from anychip.chips.policy import Policy
+from anychip.facts import Fact, Source
+
+_READ_ON = "2026-11-22"
+_SIMT = Source(
+    "fitted",
+    "gpu_ops.csv: fp32 linear and bmm of P100, P4, V100, T4, A100 (1,756 rows, 20 us and more)",
+    _READ_ON,
+)
+_TENSOR = Source("fitted", "gpu_ops.csv: fp16 linear of A100-80 and A40 (324 rows, 20 us and more)", _READ_ON)
+_MFMA = Source("fitted", "gpu_ops.csv: fp32 linear and bmm of MI100 and MI210 (531 rows)", _READ_ON)
+_ROWS = Source("fitted", "gpu_ops.csv: fp32 elementwise, softmax, layernorm (3,099 rows)", _READ_ON)
+_ENCODERS = Source(
+    "fitted", "neuron_published.csv: encoders, GPT-2, CNN and U-Net rows of inf2 and trn1 (92 rows)", _READ_ON
+)
+_POWER = Source("fitted", "gpu_ops.csv: fp32 matmuls of T4, the one strongly power-capped chip", _READ_ON)
+_ASSUMED = Source("assumed", "host time of one eager PyTorch operator on a current server CPU", _READ_ON)
+
+
+def _fact(
+    value: float, unit: str, source: Source, low: float | None = None, high: float | None = None
+) -> Fact:
+    return Fact(value, unit, source, low, high)
+
+
+#: Parameters of the DotUnit of CUDA cores.
+SIMT = {
+    "efficiency": _fact(0.90, "1", _SIMT, 0.82, 0.99),
+    "operand_cost": _fact(2.8, "MAC/element", _SIMT),
+    "drain_depth": _fact(2, "products", _SIMT),
+    "full_results": 32768,
+    "occupancy_exponent": _fact(0.65, "1", _SIMT),
+}
+#: Parameters of the DotUnit of tensor cores.
+TENSOR_CORE = {
+    "efficiency": _fact(0.899, "1", _TENSOR, 0.82, 0.97),
+    "operand_cost": _fact(8.5, "MAC/element", _TENSOR),
+    "drain_depth": _fact(66, "products", _TENSOR),
+    "full_results": 32768,
+    "occupancy_exponent": _fact(0.21, "1", _TENSOR),
+}
+#: Parameters of the DotUnit of AMD's matrix cores.
+MATRIX_CORE = {
+    "efficiency": _fact(0.787, "1", _MFMA),
+    "operand_cost": _fact(12.5, "MAC/element", _MFMA),
+    "drain_depth": _fact(42, "products", _MFMA),
+    "full_results": 32768,
+    "occupancy_exponent": _fact(0.02, "1", _MFMA),
+}
+#: Share of the peak that streams sustain, by memory.
+STREAM_EFFICIENCY = {
+    "hbm": _fact(0.946, "1", _ROWS),
+    "gddr": _fact(0.773, "1", _ROWS),
+    "amd-hbm": _fact(0.848, "1", _ROWS),
+}
+#: Bytes per second and hertz of one SM's port to the shared cache, and the share that contractions sustain.
+CACHE_PORT_BYTES_PER_CYCLE = 64
+CACHE_EFFICIENCY = _fact(0.47, "1", _TENSOR)
+#: Between two kernels of a stream, in seconds.
+LAUNCH_S = _fact(2.1e-6, "s", _TENSOR, 2.0e-6, 4.0e-6)
+#: Of one access to main memory from an SM, in seconds; it shows in row-wise kernels.
+ACCESS_LATENCY_S = _fact(0.59e-6, "s", _ROWS, 0.5e-6, 1.25e-6)
+#: Joules per fp32 flop outside tensor cores at 12 nm, scaled with the node; it caps low-power boards.
+_SIMT_J_PER_FLOP = 14.3e-12
+
+#: Parameters of the SystolicArray of a NeuronCore, besides its shape.
+TENSOR_ENGINE = {
+    "efficiency": _fact(0.8, "1", _ENCODERS, 0.55, 1.0),
+    "minimum_cycles": 64,
+    "load_rows_per_cycle": 4,
+}
+#: Parameters of the vector and scalar engines of a NeuronCore.
+VECTOR_ENGINE = {"efficiency": _fact(1 / 1.14, "1", _ENCODERS, 1 / 1.21, 1.0), "minimum_cycles": 64}
+
+
+def sustained_simt(
+    *, limit_w: float, node_nm: float, cores: int, clock_hz: float, share: float = 0.8
+) -> dict[str, float]:
+    """`DotUnit.sustained` of CUDA cores: fp32 multiply-adds per cycle and core within the power budget.
+
+    Args:
+        limit_w: thermal design power of the board.
+        node_nm: process node.
+        cores: streaming multiprocessors.
+        clock_hz: boost clock.
+        share: of the power that arithmetic may take.
+    """
+    flops = share * limit_w / (_SIMT_J_PER_FLOP * node_nm / 12)
+    return {"fp32": flops / 2 / (cores * clock_hz)}
+
+
+def power_fact() -> Fact:
+    """The energy behind `sustained_simt`, for listing."""
+    return _fact(_SIMT_J_PER_FLOP, "J/flop at 12 nm", _POWER, 9.0e-12, 14.3e-12)
+
+
+_TILES = ((128, 128), (128, 64), (64, 128), (64, 64), (128, 32), (32, 128), (64, 32), (32, 64), (32, 32))
+_SPLITS = (1, 2, 4, 8)
+
+
+def gpu_policy(*, tensor_cores: bool, operand_engine: str | None = None) -> Policy:
+    """Eager PyTorch on a GPU: one kernel per operator, libraries that choose among tiles and depth splits.
+
+    Args:
+        tensor_cores: whether the chip has them; their libraries have larger tiles.
+        operand_engine: transfer engine that feeds contractions.
+    """
+    more = ((256, 128), (128, 256), (256, 64), (64, 256), (64, 16), (16, 64), (128, 16), (16, 128))
+    return Policy(
+        style="eager",
+        tile=(128, 128, 32),
+        depth=3,
+        tiles=_TILES + (more if tensor_cores else more[2:4]),
+        splits=_SPLITS,
+        operand_engine=operand_engine,
+        cache_share=0.41,
+        dispatch_s=5e-6,
+        host_bytes_per_second=12e9,
+        facts={
+            "cache_share": _fact(0.41, "1", _SIMT, 0.09, 1.1),
+            "dispatch_s": _fact(5e-6, "s", _ASSUMED, 3e-6, 12e-6),
+            "host_bytes_per_second": _fact(
+                12e9, "byte/s", Source("assumed", "PCIe 3/4 x16, pageable to pinned", _READ_ON), 6e9, 25e9
+            ),
+            "power": power_fact(),
+        },
+    )
+
+
+def cpu_policy() -> Policy:
+    """Eager PyTorch on a server CPU: one parallel region per operator, cache-blocked contractions."""
+    return Policy(
+        style="eager",
+        tile=(96, 96, 64),
+        depth=2,
+        tiles=((96, 96), (96, 32), (32, 96), (32, 32), (16, 64), (8, 32), (1, 256), (1, 64)),
+        splits=(1, 2, 4, 8),
+        cache_share=0.5,
+        dispatch_s=2e-6,
+        facts={
+            "cache_share": _fact(
+                0.5, "1", Source("assumed", "half of a cache holds operands", _READ_ON), 0.25, 1.0
+            ),
+            "dispatch_s": _fact(2e-6, "s", _ASSUMED, 1e-6, 10e-6),
+        },
+    )
+
+
+def neuron_policy() -> Policy:
+    """A graph compiled by neuronx-cc for one core: fused blocks, tensor and vector engines taking turns."""
+    block = _fact(9.2e-6, "s", _ENCODERS, 5.8e-6, 12.9e-6)
+    call = _fact(166e-6, "s", _ENCODERS, 128e-6, 217e-6)
+    host = _fact(8e9, "byte/s", _ENCODERS, 3.3e9, 10e9)
+    return Policy(
+        style="compiled",
+        tile=(512, 128, 128),
+        depth=2,
+        accumulators=1,
+        block_s=block.value,
+        call_s=call.value,
+        host_bytes_per_second=host.value,
+        facts={"block_s": block, "call_s": call, "host_bytes_per_second": host},
+    )
