@@ -42,9 +42,16 @@ _TABLE: dict[str, Operator] = {}
 _FAMILIES = (
     "elementwise",
     "contractions",
+    "convolutions",
     "attention",
     "reductions",
+    "normalizations",
+    "losses",
+    "pooling",
+    "indexing",
+    "moves",
     "optimizers",
+    "collectives",
     "views",
 )
 
