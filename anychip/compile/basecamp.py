@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from anychip.arithmetic import Recipe
-from anychip.arithmetic.recipe import IDENTITY, Number
+from anychip.arithmetic.recipe import IDENTITY, Number, Step
 from anychip.chips import Chip
 from anychip.errors import CapacityExceeded, NotModelled
 from anychip.formats import by_name
-from anychip.operators import Contract, Form, Lanes, Move, Operand, Rows
+from anychip.operators import Contract, Form, Lanes, Move, Rows
 from anychip.programs.program import Access, Affine, Buffer, Demand, Instruction, Item, Loop, Nest, Slot, Tile
 
 
@@ -240,10 +240,119 @@ def lanes(form: Lanes, chip: Chip) -> Nest:
 def column_sums(form: Rows, chip: Chip) -> Nest:
     """A plain sum as a contraction with ones, in the array, so that its order is the array's.
 
+    The ones are made by the vector unit and never leave the chip.
+
     Raises:
-        NotModelled: the rows are more than one plain sum of one operand.
+        NotModelled: the form is more than one plain sum of one operand, or would lose bits in the array.
     """
-    raise NotModelled(f'chip "{chip.name}": no instructions for {form.text}')
+    operand_format = chip.numerics.operand(by_name(form.operands[0].format)).name
+    plain = (
+        len(form.operands) == 1
+        and len(form.passes) == 1
+        and form.passes[0].join == "sum"
+        and form.passes[0].recipe.is_copy
+        and form.passes[0].recipe.results == (0,)
+        and operand_format == form.operands[0].format
+    )
+    epilogue = _after_sum(form)
+    if not plain or epilogue is None:
+        raise NotModelled(f'chip "{chip.name}": no instructions for {form.text}')
+    tile_m, tile_n, tile_k = chip.policy.tile
+    groups = (form.rows, form.length)
+    accesses = (Access(form.operands[0], groups), Access(form.results[0], groups))
+    size = [element_bytes(access.operand.format) for access in accesses]
+    depth, local = chip.policy.depth, _local_memory(chip)
+    buffers = (
+        Buffer("ones", local, 1, tile_k * size[0]),
+        Buffer("b", local, depth, tile_n * tile_k * size[0]),
+        Buffer("accumulators", "array", 1, tile_m * tile_n * 4),
+        Buffer("out", local, depth, tile_m * tile_n * size[1]),
+    )
+    vector = chip.vector_names[0]
+    body: list[Item] = [
+        Instruction(
+            vector,
+            "lanes",
+            (),
+            (Slot("ones", fresh=True),),
+            (tile_k,),
+            operand_format,
+            Recipe(0, (), (Number(1.0),)),
+        )
+    ]
+    for run in pieces(form.count, tile_n):
+        n = _Axis("n", run)
+        items: list[Item] = []
+        for start, count, k in pieces(form.elements, tile_k):
+            if not items:
+                items += _added(chip, form, n, Affine(start), k, size[0], fresh=True)
+                start, count = start + k, count - 1
+            if count > 0:
+                along = Affine(start, (("k", k),) if count > 1 else ())
+                items.append(Loop("k", count, _added(chip, form, n, along, k, size[0], fresh=False)))
+        items.append(
+            Instruction(
+                vector,
+                "drain",
+                (Slot("accumulators"),),
+                (Slot("out", fresh=True),),
+                (1, run.size),
+                form.results[0].format,
+                epilogue,
+            )
+        )
+        result = Tile(1, (n.origin, Affine()), (run.size, 1))
+        items.append(_store(chip, "out", result, run.size, size[1], form.results[0].format))
+        body.append(Loop("n", run.tiles, tuple(items)))
+    moved = form.count * form.elements * size[0] + form.count * size[1]
+    demand = Demand(
+        macs=((operand_format, form.count * form.elements),),
+        lane_operations=_lane_operations(epilogue, form.count),
+        traffic_bytes=tuple((link, moved) for link in chip.load.links),
+    )
+    return Nest("sum", accesses, buffers, tuple(body), demand)
+
+
+def _after_sum(form: Rows) -> Recipe | None:
+    """What happens to the finished sum (register 0), None if it needs the row's elements again."""
+    finish = form.passes[0].finish
+    if form.write.results != (1,) or form.write.steps:
+        return None
+    if finish is None:
+        return IDENTITY
+    uses_row = any(argument == 1 for step in finish.steps for argument in step.arguments)
+    if uses_row or finish.results == (1,):
+        return None
+    return Recipe(1, tuple(_renumbered(step, finish.inputs) for step in finish.steps), _results(finish))
+
+
+def _renumbered(step: Step, inputs: int) -> Step:
+    arguments = tuple(a - inputs + 1 if isinstance(a, int) and a >= inputs else a for a in step.arguments)
+    return Step(step.operation, arguments)
+
+
+def _results(recipe: Recipe) -> tuple[int | Number, ...]:
+    inputs = recipe.inputs
+    return tuple(r - inputs + 1 if isinstance(r, int) and r >= inputs else r for r in recipe.results)
+
+
+def _added(
+    chip: Chip, form: Rows, n: _Axis, along: Affine, k: int, size: int, *, fresh: bool
+) -> tuple[Instruction, ...]:
+    """One tile of elements into the running sums: ones times elements."""
+    source = form.operands[0]
+    tile = Tile(0, (n.origin, along), (n.piece.size, k))
+    return (
+        _load(chip, tile, "b", n.piece.size * k, size, source.format),
+        Instruction(
+            chip.matrix_name,
+            "multiply",
+            (Slot("ones"), Slot("b")),
+            (Slot("accumulators", fresh=fresh),),
+            (1, n.piece.size, k),
+            source.format,
+        ),
+    )
 
 
 def _load(chip: Chip, tile: Tile, buffer: str, elements: int, size: int, format_name: str) -> Instruction:
@@ -276,10 +385,3 @@ def _lane_operations(recipe: Recipe, elements: int) -> tuple[tuple[str, int], ..
 
 def _local_memory(chip: Chip) -> str:
     return next(name for name, memory in chip.memories.items() if memory.level == "local")
-
-
-def operand_names(form: Contract | Lanes) -> tuple[Operand, ...]:
-    """Operands in the order of the nest's accesses."""
-    if isinstance(form, Contract):
-        return (form.left, form.right, form.result, *form.extras)
-    return (*form.operands, *form.results)

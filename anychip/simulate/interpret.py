@@ -135,7 +135,7 @@ class Interpreter:
         m, n, k = instruction.extents
         rule = self.numerics.contraction(by_name(instruction.format))
         operand = rule.operand
-        a = operand.round(slots[left.buffer].reshape(m, k))
+        a = operand.round(slots[left.buffer].reshape(-1)[: m * k].reshape(m, k))
         b = operand.round(slots[right.buffer].reshape(n, k))
         start = None if target.fresh else slots[target.buffer]
         slots[target.buffer] = contract(a, b.T, rule, start)

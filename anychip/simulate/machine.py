@@ -439,12 +439,27 @@ def ideal(chip: Chip, nest: Nest) -> tuple[int, str]:
         peak = Fraction(chip.macs_per_second(format_name))
         if peak:
             bounds[name] = bounds.get(name, Fraction(0)) + count * clock / peak
+    lanes = _lane_bound(chip, nest)
+    if lanes:
+        bounds[chip.vector_names[0]] = lanes
     for name, size in nest.demand.traffic_bytes:
         link = chip.links[name]
         copies = (1 if link.shared else chip.cores) * (2 if link.duplex else 1)
         bounds[name] = Fraction(size) * clock / Fraction(link.bytes_per_second) / copies
     bound = max(bounds, key=lambda name: bounds[name])
     return -(-bounds[bound].numerator // bounds[bound].denominator), bound
+
+
+def _lane_bound(chip: Chip, nest: Nest) -> Fraction:
+    """Ticks of the lane operations with all vector engines of all cores at work."""
+    blocks = (chip.engines[name].block for name in chip.vector_names)
+    vectors = [block for block in blocks if isinstance(block, VectorUnit)]
+    rate = sum((Fraction(chip.clock_of(unit)) * unit.lanes for unit in vectors), Fraction(0))
+    cycles = Fraction(0)
+    for operation, count in nest.demand.lane_operations:
+        cheapest = min(unit.cost.get(operation, 1.0) for unit in vectors)
+        cycles += count * Fraction(cheapest)
+    return cycles * Fraction(chip.clock_hz) / rate / chip.cores
 
 
 def link_peaks(chip: Chip) -> Mapping[str, float]:
