@@ -1,0 +1,217 @@
+"""Time by the user's own module names, as a tree in which equal repeated modules are one.
+
+``model.layers.0.mlp`` to ``model.layers.23.mlp`` become ``model.layers.*.mlp`` (24x). Repeated modules are
+merged only if they contain the same names and cost about the same, so that the convolution, the activation
+and the last layer of a ``Sequential`` stay apart.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from anychip.profile.division import Division
+from anychip.profile.profile import Layer, Range
+from anychip.programs.graph import Phase, Place
+
+#: Two repeated modules are alike if their times differ by less: inner modules, and modules without parts.
+_ALIKE_INNER, _ALIKE_LEAF = 1.5, 1.02
+
+
+@dataclass(slots=True)
+class Spent:
+    """What was spent under one name."""
+
+    division: Division = field(default_factory=Division)
+    phases: Counter[Phase] = field(default_factory=Counter)
+    sources: Counter[str] = field(default_factory=Counter)
+    bounds: Counter[str] = field(default_factory=Counter)
+    macs: int = 0
+    moved_bytes: int = 0
+    energy_j: Range | None = None
+
+    def add(self, other: Spent, plays: int = 1) -> None:
+        """Adds `plays` times another."""
+        empty = self.division.total == 0 and not self.bounds
+        self.division = self.division + other.division.times(plays)
+        for mine, theirs in (
+            (self.phases, other.phases),
+            (self.sources, other.sources),
+            (self.bounds, other.bounds),
+        ):
+            for key, ticks in theirs.items():
+                mine[key] += plays * ticks  # pyright: ignore
+        self.macs += plays * other.macs
+        self.moved_bytes += plays * other.moved_bytes
+        energy = None if other.energy_j is None else other.energy_j.times(plays)
+        if empty:
+            self.energy_j = energy
+        else:
+            self.energy_j = None if energy is None or self.energy_j is None else self.energy_j + energy
+
+
+@dataclass(slots=True)
+class _Branch:
+    own: Spent = field(default_factory=Spent)
+    count: int = 1
+    parts: dict[str, _Branch] = field(default_factory=dict)
+
+    def total(self) -> int:
+        return self.own.division.total + sum(part.total() for part in self.parts.values())
+
+    def shape(self) -> tuple[object, ...]:
+        return tuple(sorted((name, part.shape()) for name, part in self.parts.items()))
+
+    def absorb(self, other: _Branch) -> None:
+        self.own.add(other.own)
+        self.count += other.count
+        for name, part in other.parts.items():
+            if name in self.parts:
+                self.parts[name].absorb(part)
+            else:
+                self.parts[name] = part
+
+
+def layers_of(spent: Iterable[tuple[Place, Spent]]) -> tuple[Layer, ...]:
+    """The tree of layers, largest first at every level.
+
+    Args:
+        spent: what each place spent; places may repeat.
+    """
+    root = _Branch()
+    for place, amount in spent:
+        branch = root
+        for part in _path_of(place):
+            branch = branch.parts.setdefault(part, _Branch())
+        branch.own.add(amount)
+    _merge_repeated(root)
+    return _ranked(_layer(name, part) for name, part in root.parts.items())
+
+
+def _path_of(place: Place) -> tuple[str, ...]:
+    if place.phase == "optimizer":
+        return (f"optimizer {place.module}".strip(),)
+    if not place.module:
+        return (f"outside modules, {place.source}" if place.source else "outside modules",)
+    return tuple(place.module.split("."))
+
+
+def _merge_repeated(branch: _Branch) -> None:
+    for part in branch.parts.values():
+        _merge_repeated(part)
+    numbered = {name: part for name, part in branch.parts.items() if name.isdigit()}
+    if len(numbered) < 2:
+        return
+    groups: list[tuple[list[str], _Branch, float]] = []
+    for name in sorted(numbered, key=int):
+        part = branch.parts.pop(name)
+        ticks = part.total()
+        limit = _ALIKE_INNER if part.parts else _ALIKE_LEAF
+        for names, merged, typical in groups:
+            small, large = sorted((ticks, typical))
+            if part.shape() == merged.shape() and (large <= limit * small or large == 0):
+                names.append(name)
+                merged.absorb(part)
+                break
+        else:
+            groups.append(([name], part, ticks))
+    for names, merged, _ in groups:
+        label = "*" if len(names) == len(numbered) else _ranges([int(name) for name in names])
+        branch.parts[label] = merged
+
+
+def _ranges(numbers: list[int]) -> str:
+    """``[0, 1, 2, 4]`` as ``0-2,4``."""
+    texts: list[str] = []
+    start = previous = numbers[0]
+    for number in [*numbers[1:], None]:
+        if number is not None and number == previous + 1:
+            previous = number
+            continue
+        texts.append(str(start) if start == previous else f"{start}-{previous}")
+        if number is not None:
+            start = previous = number
+    return ",".join(texts)
+
+
+def _layer(path: str, branch: _Branch) -> Layer:
+    parts = _ranked(_layer(f"{path}.{name}", part) for name, part in branch.parts.items())
+    whole = Spent()
+    whole.add(branch.own)
+    for part in _branches(branch):
+        whole.add(part.own)
+    return Layer(
+        name=path,
+        count=branch.count,
+        phases=tuple(whole.phases.most_common()),
+        source=_first(whole.sources),
+        division=whole.division,
+        bounds=tuple(whole.bounds.most_common()),
+        macs=whole.macs,
+        moved_bytes=whole.moved_bytes,
+        energy_j=whole.energy_j,
+        parts=parts,
+    )
+
+
+def _branches(branch: _Branch) -> Iterator[_Branch]:
+    for part in branch.parts.values():
+        yield part
+        yield from _branches(part)
+
+
+def _ranked(layers: Iterable[Layer]) -> tuple[Layer, ...]:
+    return tuple(sorted(layers, key=lambda layer: (-layer.division.total, layer.name)))
+
+
+def _first(counter: Counter[str]) -> str:
+    return max(counter, key=lambda name: counter[name]) if counter else ""
+
+
+def top(layers: tuple[Layer, ...], rows: int) -> tuple[tuple[Layer, ...], int]:
+    """The most telling rows of a tree: the largest is opened as long as its parts fit.
+
+    A module with a single part, or that does nothing itself, gives way to its parts; what a module spent
+    outside its parts is a row of its own.
+
+    Args:
+        layers: a level of the tree.
+        rows: how many are wanted.
+
+    Returns:
+        rows, largest first, and the ticks of those that were left out.
+    """
+    shown = list(layers)
+    while True:
+        openable = [layer for layer in shown if layer.parts]
+        openable.sort(key=lambda layer: -layer.division.total)
+        for layer in openable:
+            opened = _opened(layer)
+            whole = sum(each.division.total for each in shown)
+            is_large = layer.division.total * 5 > whole
+            if len(opened) == 1 or (is_large and len(shown) - 1 + len(opened) <= rows):
+                shown.remove(layer)
+                shown += opened
+                break
+        else:
+            break
+    shown.sort(key=lambda layer: (-layer.division.total, layer.name))
+    hidden = sum(layer.division.total for layer in shown[rows:])
+    return tuple(shown[:rows]), hidden
+
+
+def _opened(layer: Layer) -> list[Layer]:
+    own = layer.division - sum((part.division for part in layer.parts), Division())
+    if not own.total:
+        return list(layer.parts)
+    itself = replace(
+        layer,
+        name=f"{layer.name} itself",
+        parts=(),
+        division=own,
+        macs=layer.macs - sum(part.macs for part in layer.parts),
+        moved_bytes=layer.moved_bytes - sum(part.moved_bytes for part in layer.parts),
+        energy_j=None,
+    )
+    return [*layer.parts, itself]

@@ -1,0 +1,300 @@
+"""Trace to Profile: the one function that turns what happened into what a person reads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from anychip.blocks import DmaEngine, MatrixEngine
+from anychip.chips import Chip
+from anychip.profile.division import Division, divide, occupied_most
+from anychip.profile.energy import energy_of, working_j
+from anychip.profile.layers import Spent, layers_of
+from anychip.profile.money import Rent, cost_of
+from anychip.profile.pieces import Piece, add, cut
+from anychip.profile.profile import (
+    EngineUse,
+    LinkUse,
+    MemoryUse,
+    PassGroup,
+    Portion,
+    Profile,
+    Roof,
+    Unit,
+)
+from anychip.profile.provenance import rests_on
+from anychip.profile.timeline import timeline_of
+from anychip.programs.graph import Graph, Phase, Place, Transfer
+from anychip.programs.program import Demand, Program
+from anychip.simulate.machine import link_peaks, rate_ticks
+from anychip.simulate.trace import Span, Trace
+
+#: Name of a chip's link to its host, where it has one.
+HOST_LINK = "host"
+
+
+def summarize(
+    graph: Graph,
+    program: Program,
+    trace: Trace,
+    chip: Chip,
+    *,
+    rent: Rent | None = None,
+    host_order: Mapping[str, int] | None = None,
+) -> Profile:
+    """What a workload costs on a chip, and why.
+
+    Args:
+        graph: what was captured.
+        program: the graph lowered for `chip`.
+        trace: the program simulated.
+        chip: the same chip.
+        rent: what is paid for; None if no price is known.
+        host_order: (operator, calls) whose values came from the host's library and not from the chip's
+            arithmetic; None where no values were computed.
+    """
+    accounts = _Accounts(graph, program, trace, chip, rent)
+    pieces = cut(graph)
+    steady = pieces.repeated[1:] or pieces.repeated
+    whole = add((pieces.setup, *pieces.repeated, pieces.rest))
+    everything = accounts.portion(whole, 1, "run")
+    unit = accounts.portion(add(steady), len(steady)) if steady else everything
+    first = accounts.portion(pieces.repeated[0], 1) if len(pieces.repeated) > 1 else None
+    outside = add((pieces.setup, pieces.rest)) if pieces.repeated else None
+    setup = accounts.portion(outside, 1) if outside and _is_anything(outside) else None
+    provenance = rests_on(chip, accounts.played())
+    host = chip.links.get(HOST_LINK)
+    provenance.add_transfer(host.facts if host else {}, everything.division.transfer)
+    return Profile(
+        workload=graph.name,
+        chip=chip.name,
+        chip_title=chip.title,
+        cores=chip.cores,
+        clock_hz=chip.clock_hz,
+        numerics=graph.numerics,
+        with_values=graph.with_values,
+        whole=everything,
+        unit=unit,
+        first=first,
+        setup=setup,
+        passes=tuple(accounts.pass_groups(pieces.repeated)),
+        memory=MemoryUse(
+            graph.memory.peak_bytes,
+            chip.main_memory.capacity_bytes,
+            graph.memory.peak_by_kind,
+            graph.memory.peak_by_module,
+        ),
+        roof=_roof(chip),
+        rests_on=provenance.shares(),
+        chip_semantics=accounts.chip_semantics(host_order) if graph.with_values else None,
+        host_order=tuple(sorted((host_order or {}).items(), key=lambda item: (-item[1], item[0]))),
+        notes=tuple(_notes(graph, trace, chip, everything)),
+        timeline=timeline_of(
+            graph,
+            program,
+            trace,
+            accounts.divisions,
+            tuple((t, accounts.transfer_ticks(t)) for t in whole.transfers),
+        ),
+    )
+
+
+@dataclass(slots=True)
+class _Segment:
+    """Everything that one play of a segment adds."""
+
+    division: Division
+    engines: dict[str, Counter[str]]
+    demand: Demand
+    spent: dict[Place, Spent]
+
+
+class _Accounts:
+    """The figures of every distinct segment, from which any portion of the path is added up."""
+
+    def __init__(self, graph: Graph, program: Program, trace: Trace, chip: Chip, rent: Rent | None) -> None:
+        self.graph, self.program, self.trace, self.chip, self.rent = graph, program, trace, chip, rent
+        self.divisions = tuple(tuple(divide(chip, span) for span in spans) for spans in trace.segments)
+        self._segments = [self._segment(index) for index in range(len(trace.segments))]
+        self._plays = Counter(trace.path)
+
+    def _segment(self, index: int) -> _Segment:
+        chip = self.chip
+        division, demand = Division(), Demand()
+        engines: dict[str, Counter[str]] = {name: Counter() for name in chip.engines}
+        spent: dict[Place, Spent] = {}
+        for kernel, span, parts in zip(
+            self.program.segments[index], self.trace.segments[index], self.divisions[index], strict=True
+        ):
+            division = division + parts
+            demand = demand + span.demand
+            for name, time in span.engines:
+                engines[name]["busy"] += time.busy
+                for cause, ticks in time.waits:
+                    engines[name][f"for {cause}"] += ticks
+            place = kernel.place
+            spent.setdefault(place, Spent()).add(_spent(chip, place, span, parts))
+        return _Segment(division, engines, demand, spent)
+
+    def played(self) -> list[tuple[Span, Division, int]]:
+        """Every span with its division and how often it was played."""
+        return [
+            (span, division, self._plays[index])
+            for index, spans in enumerate(self.trace.segments)
+            for span, division in zip(spans, self.divisions[index], strict=True)
+            if self._plays[index]
+        ]
+
+    def transfer_ticks(self, transfer: Transfer) -> int:
+        """Time of copies between host and device; 0 where the chip has no link to a host."""
+        link = self.chip.links.get(HOST_LINK)
+        if link is None:
+            return 0
+        return sum(
+            rate_ticks(self.chip.clock_hz, link.bytes_per_second, size) + link.latency_cycles
+            for size in (transfer.to_device_bytes, transfer.to_host_bytes)
+            if size
+        )
+
+    def _piece_transfer_ticks(self, piece: Piece) -> int:
+        return sum(self.transfer_ticks(transfer) for transfer in piece.transfers)
+
+    def portion(self, piece: Piece, count: int, name: Unit | None = None) -> Portion:
+        """The sum of a piece, which is itself the sum of `count` equal ones."""
+        chip = self.chip
+        division = Division(transfer=self._piece_transfer_ticks(piece))
+        demand = Demand()
+        engines: dict[str, Counter[str]] = {name: Counter() for name in chip.engines}
+        spent: dict[Place, Spent] = {}
+        for index, plays in piece.plays.items():
+            segment = self._segments[index]
+            division = division + segment.division.times(plays)
+            demand = demand + segment.demand.times(plays)
+            for engine, uses in segment.engines.items():
+                for use, ticks in uses.items():
+                    engines[engine][use] += plays * ticks
+            for place, amount in segment.spent.items():
+                spent.setdefault(place, Spent()).add(amount, plays)
+        phases: Counter[Phase] = Counter()
+        for place, amount in spent.items():
+            phases[place.phase] += amount.division.total
+        seconds = division.total / chip.clock_hz
+        return Portion(
+            name=name or piece.name,
+            count=count,
+            division=division,
+            engines=tuple(self._use(engine, uses, division.total) for engine, uses in engines.items()),
+            links=self._links(demand),
+            macs=demand.macs,
+            lane_operations=sum(operations for _, operations in demand.lane_operations),
+            host_operations=demand.host_operations,
+            layers=layers_of(spent.items()),
+            phases=tuple((phase, ticks) for phase, ticks in phases.most_common() if ticks),
+            to_device_bytes=piece.to_device_bytes,
+            to_host_bytes=piece.to_host_bytes,
+            items=piece.items,
+            tokens=piece.tokens,
+            energy=energy_of(chip, demand, seconds),
+            cost=cost_of(self.rent, seconds),
+        )
+
+    def _use(self, name: str, uses: Counter[str], total: int) -> EngineUse:
+        waits = tuple(
+            sorted((use.removeprefix("for "), ticks) for use, ticks in uses.items() if use != "busy")
+        )
+        return EngineUse(name, _role(self.chip, name), uses["busy"], waits, total - sum(uses.values()))
+
+    def _links(self, demand: Demand) -> tuple[LinkUse, ...]:
+        moved = dict(demand.traffic_bytes)
+        peaks = link_peaks(self.chip)
+        return tuple(
+            LinkUse(
+                name,
+                "memory" if name in (*self.chip.load.links[:1], *self.chip.store.links[:1]) else "link",
+                moved.get(name, 0),
+                peaks[name] * (2 if link.duplex else 1),
+            )
+            for name, link in self.chip.links.items()
+            if name != HOST_LINK
+        )
+
+    def pass_groups(self, pieces: tuple[Piece, ...]) -> list[PassGroup]:
+        """Pieces of one size together, in order of first appearance."""
+        groups: dict[tuple[int | None, int | None], PassGroup] = {}
+        for piece in pieces:
+            ticks = self._piece_transfer_ticks(piece)
+            ticks += sum(plays * self._segments[index].division.total for index, plays in piece.plays.items())
+            key = (piece.items, piece.tokens)
+            group = groups.get(key) or PassGroup(piece.name, 0, piece.items, piece.tokens, 0)
+            groups[key] = replace(group, count=group.count + 1, ticks=group.ticks + ticks)
+        return list(groups.values())
+
+    def chip_semantics(self, host_order: Mapping[str, int] | None) -> float | None:
+        """Share of the arithmetic (a multiply-add counts as two) that was done as the chip does it."""
+        on_host, whole = 0, 0
+        for index, plays in self._plays.items():
+            nodes = self.graph.segments[index].nodes
+            for kernel, span in zip(self.program.segments[index], self.trace.segments[index], strict=True):
+                operations = plays * _operations(span.demand)
+                whole += operations
+                names = {nodes[number].operator for number in kernel.nodes}
+                if host_order and names & host_order.keys():
+                    on_host += operations
+                else:
+                    on_host += plays * span.demand.host_operations
+        return 1 - on_host / whole if whole else None
+
+
+def _role(chip: Chip, engine: str) -> Literal["matrix", "vector", "transfer"]:
+    block = chip.engines[engine].block
+    if isinstance(block, MatrixEngine):
+        return "matrix"
+    return "transfer" if isinstance(block, DmaEngine) else "vector"
+
+
+def _operations(demand: Demand) -> int:
+    macs = sum(count for _, count in demand.macs)
+    lanes = sum(count for _, count in demand.lane_operations)
+    return 2 * macs + lanes + demand.host_operations
+
+
+def _spent(chip: Chip, place: Place, span: Span, division: Division) -> Spent:
+    main = chip.load.links[0] if chip.load.links else ""
+    return Spent(
+        division,
+        Counter({place.phase: span.ticks}),
+        Counter({place.source: span.ticks}) if place.source else Counter(),
+        Counter({occupied_most(chip, span, division): span.ticks}),
+        sum(count for _, count in span.demand.macs),
+        dict(span.demand.traffic_bytes).get(main, 0),
+        working_j(chip, span.demand),
+    )
+
+
+def _is_anything(piece: Piece) -> bool:
+    return bool(piece.plays or piece.transfers)
+
+
+def _roof(chip: Chip) -> Roof:
+    clock = chip.clock_of(chip.matrix)
+    rates = tuple(
+        (name, chip.matrix.macs_per_cycle(name) * clock * chip.cores) for name in sorted(chip.matrix.rates)
+    )
+    peaks = link_peaks(chip)
+    main = chip.load.links[0] if chip.load.links else next(iter(peaks))
+    return Roof(rates, peaks[main])
+
+
+def _notes(graph: Graph, trace: Trace, chip: Chip, everything: Portion) -> list[str]:
+    notes: list[str] = []
+    if (everything.to_device_bytes or everything.to_host_bytes) and HOST_LINK not in chip.links:
+        notes.append("copies between host and device take no time here: the chip's host link is not known")
+    if any(span.extrapolated for spans in trace.segments for span in spans):
+        notes.append("some loops never became periodic; the rest of them was extrapolated")
+    if everything.energy.is_above_limit:
+        notes.append("the power drawn exceeds the published thermal design power: clocks would fall")
+    if not graph.path:
+        notes.append("nothing ran on the device")
+    return notes
