@@ -1,0 +1,89 @@
+"""One way to run the workload, and what it would take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from anychip.facts import Kind
+
+Verdict = Literal["ranked", "excluded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A quantity with its credible range."""
+
+    low: float
+    value: float
+    high: float
+
+    def times(self, factor: float) -> Span:
+        """The range scaled by a positive factor."""
+        return Span(self.low * factor, self.value * factor, self.high * factor)
+
+    def overlaps(self, other: Span) -> bool:
+        """Whether the two cannot be told apart."""
+        return self.low <= other.high and other.low <= self.high
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A chip, a number of it, an instance that holds them, and the formats in which the workload runs.
+
+    Args:
+        chip: name in the catalogue.
+        title: as people write it.
+        vendor: who makes it.
+        count: chips that share one copy of the model.
+        instance: what is rented; None if no instance carries the chip in the snapshot.
+        cloud: who rents it out.
+        chips_of_instance: accelerators that the instance has.
+        hourly_usd: price of the chips used; None if unknown.
+        price_source: snapshot and date of the price.
+        numerics: label of the formats.
+        time_s: of one piece; None if it cannot run.
+        energy_j: of one piece, chips only; None if unknown.
+        carbon_g: of one piece; None if unknown.
+        cost_usd: of one piece; None without a price.
+        bound_by: what takes most of the time.
+        peak_bytes: memory that the workload needs on each chip.
+        capacity_bytes: memory of one chip.
+        copies: instances needed to serve the asked rate.
+        rests_on: share of the time by kind of source.
+        notes: what would differ there.
+        reason: why it is excluded; None if it is ranked.
+    """
+
+    chip: str
+    title: str
+    vendor: str
+    count: int = 1
+    instance: str | None = None
+    cloud: str | None = None
+    chips_of_instance: int | None = None
+    hourly_usd: float | None = None
+    price_source: str | None = None
+    numerics: str = ""
+    time_s: Span | None = None
+    energy_j: Span | None = None
+    carbon_g: Span | None = None
+    cost_usd: Span | None = None
+    bound_by: str = ""
+    peak_bytes: int | None = None
+    capacity_bytes: int | None = None
+    copies: int = 1
+    rests_on: tuple[tuple[Kind | str, float], ...] = ()
+    notes: tuple[str, ...] = field(default=())
+    reason: str | None = None
+
+    @property
+    def key(self) -> tuple[str, int, str, str]:
+        """What tells candidates apart."""
+        return (self.chip, self.count, self.numerics, self.instance or "")
+
+    def objective(self, name: str) -> Span | None:
+        """The quantity that `name` minimises."""
+        return {"time": self.time_s, "cost": self.cost_usd, "energy": self.energy_j, "carbon": self.carbon_g}[
+            name
+        ]
