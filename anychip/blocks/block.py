@@ -42,18 +42,30 @@ class Block:
 
     @classmethod
     def of(cls, **parameters: Any) -> Self:
-        """The block with parameters given as Facts or plain values; Facts are kept for reports."""
-        facts = {name: value for name, value in parameters.items() if isinstance(value, Fact)}
-        plain = {
-            name: _plain(value) if isinstance(value, Fact) else value for name, value in parameters.items()
-        }
+        """The block with parameters given as Facts or plain values; Facts are kept for reports.
+
+        A parameter that is a mapping may hold Facts as well; they are kept as ``rates.bf16``.
+        """
+        facts: dict[str, Fact] = {}
+        plain: dict[str, Any] = {}
+        for name, value in parameters.items():
+            if isinstance(value, Mapping):
+                plain[name] = {key: _plain(each) for key, each in value.items()}
+                facts.update((f"{name}.{key}", each) for key, each in value.items() if isinstance(each, Fact))
+            else:
+                plain[name] = _plain(value)
+                if isinstance(value, Fact):
+                    facts[name] = value
         return cls(**plain, facts=MappingProxyType(facts))
 
     def with_fact_at(self, end: str) -> Self:
         """The same block with every ranged parameter at the `low` or `high` end of its range."""
-        ends = {
-            name: _plain_number(fact.range[0 if end == "low" else 1]) for name, fact in self.facts.items()
-        }
+        index = 0 if end == "low" else 1
+        ends: dict[str, Any] = {}
+        for path, fact in self.facts.items():
+            name, _, key = path.partition(".")
+            value = _plain_number(fact.range[index])
+            ends[name] = {**ends.get(name, getattr(self, name)), key: value} if key else value
         return dataclasses.replace(self, **ends) if ends else self
 
     def require(self, **positive: float) -> None:
@@ -65,8 +77,8 @@ class Block:
             )
 
 
-def _plain(fact: Fact) -> float | int:
-    return _plain_number(fact.value)
+def _plain(value: Any) -> Any:
+    return _plain_number(value.value) if isinstance(value, Fact) else value
 
 
 def _plain_number(value: float) -> float | int:

@@ -111,6 +111,7 @@ class SystolicArray(MatrixEngine):
         columns: results per streamed row.
         minimum_cycles: shortest issue interval of a streamed tile.
         load_rows_per_cycle: rows of the stationary tile loaded per cycle.
+        arrays: equal arrays side by side in one core, each with a stationary tile of its own.
         efficiency: share of its cycles in which the array streams, inside one operation.
     """
 
@@ -118,20 +119,22 @@ class SystolicArray(MatrixEngine):
     columns: int
     minimum_cycles: int = 1
     load_rows_per_cycle: int = 1
+    arrays: int = 1
     efficiency: float = 1.0
 
     def __post_init__(self) -> None:
-        self.require(rows=self.rows, columns=self.columns, load_rows_per_cycle=self.load_rows_per_cycle)
+        self.require(rows=self.rows, columns=self.columns, arrays=self.arrays)
+        self.require(load_rows_per_cycle=self.load_rows_per_cycle)
         require_share("SystolicArray", self.efficiency)
 
     @property
     def native_macs_per_cycle(self) -> float:
-        return self.rows * self.columns
+        return self.arrays * self.rows * self.columns
 
     def timing(self, operation: str, extents: tuple[int, ...], format_name: str) -> Timing:
         """Cycles of ``multiply`` on (m, n, k): one pass per stationary tile, each at least the minimum."""
         m, n, k = extents
-        passes = ceil_div(k, self.rows) * ceil_div(n, self.columns)
+        passes = ceil_div(ceil_div(k, self.rows) * ceil_div(n, self.columns), self.arrays)
         stream = max(m, self.minimum_cycles, ceil_div(self.rows, self.load_rows_per_cycle))
         busy = passes * stream
         cycles = busy / (self.efficiency * self.rate(format_name))

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from anychip.arithmetic import Numerics
 from anychip.blocks import Block, DmaEngine, Link, MatrixEngine, Memory, Sequencer, VectorUnit
+from anychip.chips.numerics import numerics_of
 from anychip.chips.policy import Policy
 from anychip.chips.power import Power
 from anychip.errors import InvalidDescription, unknown_name
@@ -61,6 +62,7 @@ class Chip:
         sequencer: issues instructions.
         policy: how the family's compiler and runtime turn graphs into programs.
         numerics: what the family casts, how its engines sum, and how it rounds.
+        roundings: directions in which its hardware rounds stores.
         power: idle and per-operation energy, for joules.
         facts: of the chip as a whole: peak rates, year, node, thermal design power.
         aliases: other names it answers to.
@@ -81,6 +83,7 @@ class Chip:
     sequencer: Sequencer
     policy: Policy
     numerics: Numerics
+    roundings: tuple[str, ...] = ("nearest-even",)
     power: Power | None = None
     facts: Mapping[str, Fact] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
@@ -158,6 +161,23 @@ class Chip:
     def main_memory(self) -> Memory:
         """Where tensors live."""
         return next(memory for memory in self.memories.values() if memory.level == "main")
+
+    def numerics_named(
+        self, name: str = "default", *, rounding: str = "nearest-even", seed: int | None = None
+    ) -> Numerics:
+        """The chip's arithmetic with a choice of operand format and rounding.
+
+        Args:
+            name: ``default``; ``fp32``: nothing is cast; a format of the matrix engine, to which wider
+                operands are then cast, or ``fp8`` for the chip's own.
+            rounding: of stores into formats narrower than fp32.
+            seed: of stochastic rounding.
+
+        Raises:
+            UnknownName: the chip has no such choice.
+            NotModelled: the hardware does not round so.
+        """
+        return numerics_of(self, name, rounding=rounding, seed=seed)
 
     def clock_of(self, block: Block) -> float:
         """Hertz of the block's own clock."""

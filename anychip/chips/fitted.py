@@ -36,7 +36,7 @@ SIMT = {
     "efficiency": _fact(0.90, "1", _SIMT, 0.82, 0.99),
     "operand_cost": _fact(2.8, "MAC/element", _SIMT),
     "drain_depth": _fact(2, "products", _SIMT),
-    "full_results": 32768,
+    "full_results": _fact(32768, "result", _SIMT),
     "occupancy_exponent": _fact(0.65, "1", _SIMT),
 }
 #: Parameters of the DotUnit of tensor cores.
@@ -44,7 +44,7 @@ TENSOR_CORE = {
     "efficiency": _fact(0.899, "1", _TENSOR, 0.82, 0.97),
     "operand_cost": _fact(8.5, "MAC/element", _TENSOR),
     "drain_depth": _fact(66, "products", _TENSOR),
-    "full_results": 32768,
+    "full_results": _fact(32768, "result", _TENSOR),
     "occupancy_exponent": _fact(0.21, "1", _TENSOR),
 }
 #: Parameters of the DotUnit of AMD's matrix cores.
@@ -52,7 +52,7 @@ MATRIX_CORE = {
     "efficiency": _fact(0.787, "1", _MFMA),
     "operand_cost": _fact(12.5, "MAC/element", _MFMA),
     "drain_depth": _fact(42, "products", _MFMA),
-    "full_results": 32768,
+    "full_results": _fact(32768, "result", _MFMA),
     "occupancy_exponent": _fact(0.02, "1", _MFMA),
 }
 #: Share of the peak that streams sustain, by memory.
@@ -71,14 +71,10 @@ ACCESS_LATENCY_S = _fact(0.59e-6, "s", _ROWS, 0.5e-6, 1.25e-6)
 #: Joules per fp32 flop outside tensor cores at 12 nm, scaled with the node; it caps low-power boards.
 _SIMT_J_PER_FLOP = 14.3e-12
 
-#: Parameters of the SystolicArray of a NeuronCore, besides its shape.
-TENSOR_ENGINE = {
-    "efficiency": _fact(0.8, "1", _ENCODERS, 0.55, 1.0),
-    "minimum_cycles": 64,
-    "load_rows_per_cycle": 4,
-}
-#: Parameters of the vector and scalar engines of a NeuronCore.
-VECTOR_ENGINE = {"efficiency": _fact(1 / 1.14, "1", _ENCODERS, 1 / 1.21, 1.0), "minimum_cycles": 64}
+#: Fitted parameters of the SystolicArray of a NeuronCore.
+TENSOR_ENGINE = {"efficiency": _fact(0.8, "1", _ENCODERS, 0.55, 1.0)}
+#: Fitted parameters of the vector and scalar engines of a NeuronCore.
+VECTOR_ENGINE = {"efficiency": _fact(1 / 1.14, "1", _ENCODERS, 1 / 1.21, 1.0)}
 
 
 def sustained_simt(
@@ -168,4 +164,34 @@ def neuron_policy() -> Policy:
         call_s=call.value,
         host_bytes_per_second=host.value,
         facts={"block_s": block, "call_s": call, "host_bytes_per_second": host},
+    )
+
+
+_JUDGED = Source("assumed", "as the Neuron compiler's fused blocks; no rows to fit", _READ_ON)
+
+
+def xla_policy() -> Policy:
+    """A graph compiled by XLA for TPUs: fused blocks, arrays and vector unit overlapping."""
+    return _graph_policy(tile=(512, 128, 128), block_s=_fact(3e-6, "s", _JUDGED, 1e-6, 9e-6))
+
+
+def graph_policy() -> Policy:
+    """A graph compiled by Intel's compiler for Gaudi: fused blocks, engines overlapping."""
+    return _graph_policy(tile=(256, 256, 256), block_s=_fact(5e-6, "s", _JUDGED, 2e-6, 12e-6))
+
+
+def _graph_policy(*, tile: tuple[int, int, int], block_s: Fact) -> Policy:
+    call = _fact(60e-6, "s", _JUDGED, 20e-6, 200e-6)
+    host = _fact(
+        10e9, "byte/s", Source("assumed", "PCIe of the host, pageable to pinned", _READ_ON), 5e9, 16e9
+    )
+    return Policy(
+        style="compiled",
+        tile=tile,
+        depth=2,
+        accumulators=2,
+        block_s=block_s.value,
+        call_s=call.value,
+        host_bytes_per_second=host.value,
+        facts={"block_s": block_s, "call_s": call, "host_bytes_per_second": host},
     )

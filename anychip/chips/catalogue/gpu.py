@@ -1,0 +1,312 @@
+"""What all GPUs of the catalogue share: streaming multiprocessors under one L2 and one memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from anychip.arithmetic import Numerics
+from anychip.blocks import DmaEngine, DotUnit, Link, Memory, VectorUnit
+from anychip.chips.catalogue.parts import GIBI, GIGA, KIBI, MEBI, MEGA, aliases, pcie, peaks, sequencer
+from anychip.chips.chip import Chip, Engine, Route
+from anychip.chips.energy import gpu_power
+from anychip.chips.fitted import (
+    ACCESS_LATENCY_S,
+    CACHE_EFFICIENCY,
+    CACHE_PORT_BYTES_PER_CYCLE,
+    LAUNCH_S,
+    MATRIX_CORE,
+    SIMT,
+    STREAM_EFFICIENCY,
+    TENSOR_CORE,
+    gpu_policy,
+    sustained_simt,
+)
+from anychip.chips.sources import assumed, derived, published, recalled
+from anychip.facts import Fact
+
+#: A published peak in 1e12 operations a second, or (value, low, high) where documents disagree.
+Tera = float | tuple[float, float, float]
+#: Special-function results a cycle and multiprocessor.
+_SPECIAL_LANES = 16
+_SPECIAL = (
+    "exp",
+    "exp2",
+    "log",
+    "log2",
+    "sqrt",
+    "rsqrt",
+    "reciprocal",
+    "sin",
+    "cos",
+    "tanh",
+    "sigmoid",
+    "div",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """What one multiprocessor of a generation does in a cycle.
+
+    Args:
+        title: of the architecture.
+        process_nm: as the maker names it.
+        lanes: fp32 operations.
+        tensor: dense multiply-adds of the tensor or matrix cores with 16-bit operands; None without them.
+        tensor_rates: speed of other operand formats there, relative to that.
+        simt_rates: speed of operand formats in the vector pipes, relative to fp32.
+        local_kib: shared memory and first-level cache.
+        matrix_cores: fitted behaviour of the tensor cores.
+    """
+
+    title: str
+    process_nm: int
+    lanes: int
+    tensor: int | None
+    tensor_rates: Mapping[str, float] = field(default_factory=dict)
+    simt_rates: Mapping[str, float] = field(default_factory=lambda: {"fp32": 1.0})
+    local_kib: float = 128
+    matrix_cores: Literal["nvidia", "amd"] = "nvidia"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """One product: a datasheet row.
+
+    Args:
+        name: in the catalogue.
+        title: as people write it.
+        where: the datasheet.
+        year: of launch.
+        units: multiprocessors, with the range where documents disagree.
+        clock_mhz: boost clock, at which the vector peak is quoted.
+        tensor_mhz: clock at which the tensor peak is quoted; None: the same.
+        tera: published dense peaks, 1e12 operations a second, by format.
+        memory: type.
+        memory_gib: capacity in the maker's GB, which are GiB of DRAM.
+        bandwidth_gb: 1e9 byte/s.
+        l2_mib: shared cache.
+        tdp_w: limit, with the range where documents disagree.
+        link_gb: to other chips, 1e9 byte/s both directions together; 0 for none.
+        pcie: generation of the slot.
+        pcie_lanes: of it.
+        server: whether it sits in a slot or on a board of eight.
+        note: what a user must know.
+    """
+
+    name: str
+    title: str
+    where: str
+    year: int
+    units: int
+    clock_mhz: float
+    tera: Mapping[str, Tera]
+    memory: str
+    memory_gib: float
+    bandwidth_gb: float
+    l2_mib: float
+    tdp_w: float
+    pcie: int
+    pcie_lanes: int = 16
+    link_gb: float = 0.0
+    tensor_mhz: float | None = None
+    server: Literal["card", "board"] = "card"
+    units_range: tuple[int, int] | None = None
+    tdp_range_w: tuple[float, float] | None = None
+    note: str = ""
+
+
+def build(board: Board, generation: Generation, *, vendor: str, numerics: Numerics) -> Chip:
+    """The chip that a datasheet row and a generation describe."""
+    facts = _facts(board, generation)
+    clock = facts["clock_hz"]
+    dma = _transfer_engines(board, clock.value)
+    tdp = facts["tdp_w"]
+    tensor_formats = () if generation.tensor is None else tuple(generation.tensor_rates)
+    return Chip(
+        name=board.name,
+        title=board.title,
+        vendor=vendor,
+        kind="gpu",
+        clock_hz=clock.value,
+        cores=board.units,
+        engines=_matrix_engines(board, generation) | {"simt": Engine(block=_lanes(generation, clock))} | dma,
+        memories={
+            "local": Memory.of(
+                capacity_bytes=published(
+                    generation.local_kib * KIBI,
+                    "byte",
+                    f"{board.where}: shared memory and L1 of a multiprocessor",
+                )
+            ),
+            "l2": Memory.of(
+                capacity_bytes=published(board.l2_mib * MEBI, "byte", board.where), level="shared"
+            ),
+            "dram": Memory.of(capacity_bytes=facts["memory_bytes"], level="main"),
+        },
+        links=_links(board, clock.value),
+        load=Route(engine="load", links=("dram", "l2")),
+        store=Route(engine="store", links=("dram", "l2")),
+        sequencer=sequencer(queue_depth=8, launch_s=LAUNCH_S, clock_hz=clock.value),
+        policy=gpu_policy(tensor_cores=generation.tensor is not None, operand_engine="stage"),
+        numerics=numerics,
+        power=gpu_power(
+            node_nm=generation.process_nm,
+            memory=board.memory,
+            tdp_w=tdp,
+            link="dram",
+            tensor_formats=tensor_formats,
+            simt_formats=tuple(name for name in generation.simt_rates if name not in tensor_formats),
+            server=board.server,
+        ),
+        facts=facts,
+        aliases=aliases(board.name),
+        note=board.note,
+    )
+
+
+def _facts(board: Board, generation: Generation) -> dict[str, Fact]:
+    units = board.units_range or (None, None)
+    tdp = board.tdp_range_w or (None, None)
+    facts = {
+        "cores": published(board.units, "core", board.where, low=units[0], high=units[1]),
+        "clock_hz": published(board.clock_mhz * MEGA, "Hz", f"{board.where}: boost"),
+        "year": published(board.year, "year", board.where),
+        "process_nm": published(generation.process_nm, "nm", board.where),
+        "tdp_w": published(board.tdp_w, "W", board.where, low=tdp[0], high=tdp[1]),
+        "memory_bytes": published(
+            board.memory_gib * GIBI,
+            "byte",
+            f"{board.where}; the driver keeps some of it",
+            low=0.93 * board.memory_gib * GIBI,
+            high=board.memory_gib * GIBI,
+        ),
+        "host_link_bytes_per_second": pcie(board.pcie, lanes=board.pcie_lanes),
+    }
+    if board.link_gb:
+        facts["chip_link_bytes_per_second"] = published(
+            board.link_gb * GIGA, "byte/s", f"{board.where}: both directions together"
+        )
+    return facts | peaks(board.where, board.tera)
+
+
+def _matrix_engines(board: Board, generation: Generation) -> dict[str, Engine]:
+    clock = published(board.clock_mhz * MEGA, "Hz", f"{board.where}: boost")
+    engines: dict[str, Engine] = {}
+    if generation.tensor is not None:
+        clock_mhz = board.tensor_mhz or board.clock_mhz
+        engines["tensor"] = Engine(
+            block=DotUnit.of(
+                clock_hz=clock
+                if board.tensor_mhz is None
+                else derived(
+                    clock_mhz * MEGA,
+                    "Hz",
+                    f"{board.where}: clock at which the published tensor peak is reached",
+                ),
+                native=derived(
+                    generation.tensor,
+                    "mac/cycle",
+                    f"{board.where}: peak over multiprocessors and clock ({generation.title})",
+                ),
+                rates={
+                    name: _rate(name, rate, f"{board.where}: peaks relative to 16-bit operands")
+                    for name, rate in generation.tensor_rates.items()
+                },
+                **(TENSOR_CORE if generation.matrix_cores == "nvidia" else MATRIX_CORE),
+            )
+        )
+    sustained = sustained_simt(
+        limit_w=board.tdp_w,
+        node_nm=generation.process_nm,
+        cores=board.units,
+        clock_hz=board.clock_mhz * MEGA,
+    )
+    engines["fma"] = Engine(
+        block=DotUnit.of(
+            clock_hz=clock,
+            native=published(
+                generation.lanes, "mac/cycle", f"{generation.title}: fp32 lanes of a multiprocessor"
+            ),
+            rates={
+                name: _rate(name, rate, f"{generation.title}: operations a cycle relative to fp32")
+                for name, rate in generation.simt_rates.items()
+            },
+            sustained={
+                name: derived(
+                    limit,
+                    "mac/cycle",
+                    f"0.8 of {board.tdp_w:g} W, 14.3 pJ per flop at 12 nm; {generation.process_nm} nm here",
+                    low=limit,
+                    high=limit * 14.3 / 9.0,
+                )
+                for name, limit in sustained.items()
+            },
+            **SIMT,
+        )
+    )
+    return engines
+
+
+def _rate(name: str, rate: float, where: str) -> Fact:
+    """A relative rate; those of fp64 are not in the tables that were read."""
+    return recalled(rate, "1", where) if name == "fp64" else derived(rate, "1", where)
+
+
+def _lanes(generation: Generation, clock: Fact) -> VectorUnit:
+    special = generation.lanes / _SPECIAL_LANES
+    return VectorUnit.of(
+        clock_hz=clock,
+        lanes=published(generation.lanes, "lane", f"{generation.title}: fp32 lanes of a multiprocessor"),
+        latency_cycles=assumed(
+            24, "cycle", "dependent issue of one operation and the write to local memory", low=4, high=60
+        ),
+        cost={
+            name: assumed(
+                special,
+                "cycle",
+                "16 special-function results a cycle; recalled, not read again",
+                low=1,
+                high=4 * special,
+            )
+            for name in _SPECIAL
+        },
+    )
+
+
+def _transfer_engines(board: Board, clock_hz: float) -> dict[str, Engine]:
+    """Loads and stores of row-wise kernels wait for memory; operands of tiles are fetched ahead."""
+    latency = ACCESS_LATENCY_S.scaled(clock_hz, "cycle")
+    latency = Fact(round(latency.value), "cycle", latency.source, *map(round, latency.range))
+    none = assumed(0, "cycle", "contained in the tile's start and drain")
+    return {
+        "load": Engine(block=DmaEngine.of(startup_cycles=latency)),
+        "store": Engine(block=DmaEngine.of(startup_cycles=none)),
+        "stage": Engine(block=DmaEngine.of(startup_cycles=none)),
+    }
+
+
+def _links(board: Board, clock_hz: float) -> dict[str, Link]:
+    kind = "gddr" if board.memory.startswith("GDDR") else "hbm"
+    if board.name.startswith("mi"):
+        kind = "amd-hbm"
+    return {
+        "dram": Link.of(
+            bytes_per_second=published(board.bandwidth_gb * GIGA, "byte/s", board.where),
+            efficiency=STREAM_EFFICIENCY[kind],
+            shared=True,
+        ),
+        "l2": Link.of(
+            bytes_per_second=derived(
+                board.units * clock_hz * CACHE_PORT_BYTES_PER_CYCLE,
+                "byte/s",
+                f"{CACHE_PORT_BYTES_PER_CYCLE} bytes a cycle and multiprocessor, at boost clock",
+                low=0.5 * board.units * clock_hz * CACHE_PORT_BYTES_PER_CYCLE,
+                high=board.units * clock_hz * CACHE_PORT_BYTES_PER_CYCLE,
+            ),
+            efficiency=CACHE_EFFICIENCY,
+            shared=True,
+        ),
+    }

@@ -1,0 +1,272 @@
+"""Google TPUs.
+
+Sources: the table of chips of 2026-11-22 (Jouppi et al., ISCA 2021 and 2023; jax-ml/scaling-book;
+stas00/ml-engineering), Google Cloud's TPU pages, and jax-ml/scaling-book, "How to think about TPUs", for the
+vector unit. Thermal design powers are unpublished; of TPU v4 the ISCA 2023 paper gives measured watts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from anychip.arithmetic import Reduction, Sequential, Tiles
+from anychip.arithmetic import reference as reference_numerics
+from anychip.arithmetic.numerics import Numerics
+from anychip.blocks import DmaEngine, Link, Memory, SystolicArray, VectorUnit
+from anychip.chips.catalogue.parts import GIBI, GIGA, MEBI, MEGA, aliases, peaks, sequencer
+from anychip.chips.chip import Chip, Engine, Route
+from anychip.chips.energy import npu_power
+from anychip.chips.fitted import xla_policy
+from anychip.chips.power import Power
+from anychip.chips.sources import assumed, published
+from anychip.facts import Fact
+
+_BOOK = "jax-ml/scaling-book, How to think about TPUs"
+_RATES_WHERE = "XLA: fp32 products at default precision are one bf16 pass, at highest six"
+
+
+def _numerics() -> Numerics:
+    base = reference_numerics("tpu")
+    rules = tuple(
+        dataclasses.replace(rule, order=Tiles(128)) if rule.operand.name in ("fp32", "bf16", "fp16") else rule
+        for rule in base.contractions
+    )
+    return dataclasses.replace(
+        base,
+        operands=(("fp32", "bf16"),),
+        contractions=rules,
+        reduction=Reduction(order=Sequential()),
+        assumed=("order of additions inside a tile of the array", "order of reductions"),
+    )
+
+
+def _tpu(
+    name: str,
+    title: str,
+    *,
+    where: str,
+    year: int,
+    process_nm: Fact | None,
+    cores: int,
+    clock_mhz: float,
+    int8_rate: float,
+    lanes: Fact,
+    vmem_bytes: Fact,
+    memory: str,
+    memory_gib: float,
+    bandwidth: Fact,
+    tera: Mapping[str, float | tuple[float, float, float]],
+    chip_link: Fact,
+    power: Power,
+    note: str,
+    extra: Mapping[str, Fact] | None = None,
+) -> Chip:
+    clock = published(clock_mhz * MEGA, "Hz", where)
+    array = SystolicArray.of(
+        clock_hz=clock,
+        rows=published(128, "row", where),
+        columns=published(128, "column", where),
+        arrays=published(4, "array", f"{where}: four matrix units a core"),
+        rates={
+            "bf16": published(1.0, "1", where),
+            "fp16": assumed(1.0, "1", "converted to bf16", low=0.5, high=1.0),
+            "fp32": published(1 / 6, "1", _RATES_WHERE),
+            "int8": published(int8_rate, "1", where),
+        },
+        minimum_cycles=published(8, "cycle", f"{_BOOK}: eight rows past a stationary tile take 8 cycles"),
+        load_rows_per_cycle=assumed(1, "row/cycle", "hidden behind the previous tile", low=1, high=8),
+        efficiency=assumed(0.9, "1", "share of cycles in which the arrays stream, judged", low=0.6, high=1.0),
+    )
+    unit = VectorUnit.of(
+        clock_hz=clock,
+        lanes=lanes,
+        latency_cycles=published(2, "cycle", f"{_BOOK}: latency of a vector operation"),
+        cost=dict.fromkeys(
+            (
+                "exp",
+                "log",
+                "tanh",
+                "sigmoid",
+                "rsqrt",
+                "sqrt",
+                "reciprocal",
+                "div",
+                "sin",
+                "cos",
+                "erf",
+                "pow",
+            ),
+            assumed(
+                8.0, "cycle", "one transcendental unit beside several adders, judged", low=4.0, high=20.0
+            ),
+        ),
+    )
+    dma = DmaEngine.of(
+        startup_cycles=assumed(
+            round(500e-9 * clock.value),
+            "cycle",
+            "about 500 ns to start a transfer, judged",
+            low=100,
+            high=3000,
+        )
+    )
+    facts = {
+        "cores": published(cores, "core", where),
+        "clock_hz": clock,
+        "year": published(year, "year", where),
+        "memory_bytes": published(memory_gib * GIBI, "byte", where),
+        "chip_link_bytes_per_second": chip_link,
+        "host_link_bytes_per_second": published(
+            15e9, "byte/s", f"{_BOOK}: PCIe, about 15 GB/s a chip", low=10e9, high=16e9
+        ),
+    }
+    if process_nm is not None:
+        facts["process_nm"] = process_nm
+    return Chip(
+        name=name,
+        title=title,
+        vendor="Google",
+        kind="npu",
+        clock_hz=clock.value,
+        cores=cores,
+        engines={
+            "mxu": Engine(block=array),
+            "vpu": Engine(block=unit),
+            "load": Engine(block=dma),
+            "store": Engine(block=dma),
+        },
+        memories={
+            "vmem": Memory.of(capacity_bytes=vmem_bytes),
+            "hbm": Memory.of(capacity_bytes=facts["memory_bytes"], level="main"),
+        },
+        links={
+            "hbm": Link.of(
+                bytes_per_second=bandwidth,
+                efficiency=assumed(
+                    0.9, "1", f"share that streams reach on {memory}, judged", low=0.75, high=0.97
+                ),
+                shared=True,
+            )
+        },
+        load=Route(engine="load", links=("hbm",)),
+        store=Route(engine="store", links=("hbm",)),
+        sequencer=sequencer(queue_depth=8),
+        policy=xla_policy(),
+        numerics=_numerics(),
+        power=power,
+        facts=facts | peaks(where, tera) | dict(extra or {}),
+        aliases=aliases(name),
+        note=note,
+    )
+
+
+_FORMATS = ("bf16", "fp16", "int8", "fp32")
+
+
+def tpu_v4() -> Chip:
+    """TPU v4: two cores of four 128 x 128 arrays."""
+    where = "Jouppi et al., ISCA 2023; jax-ml/scaling-book"
+    return _tpu(
+        "tpu-v4",
+        "Google TPU v4",
+        where=where,
+        year=2020,
+        process_nm=published(7, "nm", where),
+        cores=2,
+        clock_mhz=1050,
+        int8_rate=1.0,
+        lanes=published(2048, "lane", f"{_BOOK}: 8 x 128 positions of two units"),
+        vmem_bytes=published(16 * MEBI, "byte", f"{where}: 32 MiB of vector memory a chip", high=80 * MEBI),
+        memory="HBM2",
+        memory_gib=32,
+        bandwidth=published(1228 * GIGA, "byte/s", where),
+        tera={"bf16": 275, "int8": 275},
+        chip_link=published(
+            6 * 50 * GIGA, "byte/s", f"{where}: six links of 45 to 50 GB/s", low=6 * 45 * GIGA
+        ),
+        power=npu_power(
+            base_w=(90.0, 80.0, 100.0),
+            base_where="Jouppi et al., ISCA 2023: 90 W minimum, 170 mean, 192 maximum measured",
+            node_nm=7,
+            memory="HBM2",
+            link="hbm",
+            formats=_FORMATS,
+            host_w=(80.0, 40.0, 200.0),
+        ),
+        note="no thermal design power; measured 90/170/192 W minimum, mean, maximum",
+        extra={"measured_w": published(170.0, "W", "Jouppi et al., ISCA 2023", low=90.0, high=192.0)},
+    )
+
+
+def tpu_v5e() -> Chip:
+    """TPU v5e: one core of four 128 x 128 arrays."""
+    where = "Google Cloud TPU v5e page; jax-ml/scaling-book"
+    return _tpu(
+        "tpu-v5e",
+        "Google TPU v5e",
+        where=where,
+        year=2023,
+        process_nm=None,
+        cores=1,
+        clock_mhz=1500,
+        int8_rate=2.0,
+        lanes=published(4096, "lane", f"{_BOOK}: 8 x 128 positions of four units"),
+        vmem_bytes=published(128 * MEBI, "byte", _BOOK),
+        memory="HBM2",
+        memory_gib=16,
+        bandwidth=published(819 * GIGA, "byte/s", where, low=810 * GIGA, high=819 * GIGA),
+        tera={"bf16": 197, "int8": 394},
+        chip_link=published(
+            4 * 45 * GIGA, "byte/s", f"{where}: four links of 45 to 50 GB/s one way", high=4 * 50 * GIGA
+        ),
+        power=npu_power(
+            base_w=(70.0, 50.0, 100.0),
+            base_where="unpublished; TPU v4's 90 W scaled by peak and memory",
+            node_nm=None,
+            memory="HBM2",
+            link="hbm",
+            formats=_FORMATS,
+            host_w=(60.0, 30.0, 150.0),
+        ),
+        note="power and process unpublished: energy is an estimate; no price in the snapshot",
+    )
+
+
+def tpu_v5p() -> Chip:
+    """TPU v5p: two cores of four 128 x 128 arrays."""
+    where = "Google Cloud TPU v5p page; jax-ml/scaling-book"
+    return _tpu(
+        "tpu-v5p",
+        "Google TPU v5p",
+        where=where,
+        year=2023,
+        process_nm=None,
+        cores=2,
+        clock_mhz=1750,
+        int8_rate=2.0,
+        lanes=published(4096, "lane", f"{_BOOK}: 8 x 128 positions of four units"),
+        vmem_bytes=assumed(
+            64 * MEBI, "byte", "vector memory unpublished for v5p", low=16 * MEBI, high=128 * MEBI
+        ),
+        memory="HBM2e",
+        memory_gib=95,
+        bandwidth=published(2765 * GIGA, "byte/s", where),
+        tera={"bf16": 459, "int8": 918},
+        chip_link=published(
+            6 * 90 * GIGA, "byte/s", f"{where}: six links of 90 to 100 GB/s one way", high=6 * 100 * GIGA
+        ),
+        power=npu_power(
+            base_w=(155.0, 110.0, 220.0),
+            base_where="unpublished; TPU v4's 90 W scaled by peak and memory",
+            node_nm=None,
+            memory="HBM2e",
+            link="hbm",
+            formats=_FORMATS,
+            host_w=(80.0, 40.0, 200.0),
+        ),
+        note="power and process unpublished: energy is an estimate; no price in the snapshot",
+    )
+
+
+CHIPS: dict[str, Callable[[], Chip]] = {"tpu-v4": tpu_v4, "tpu-v5e": tpu_v5e, "tpu-v5p": tpu_v5p}

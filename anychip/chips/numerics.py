@@ -1,0 +1,97 @@
+"""Which arithmetic a chip can be asked for: operand formats of its engines, roundings of its hardware."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from anychip.arithmetic import Numerics
+from anychip.blocks import MatrixEngine
+from anychip.errors import NotModelled, unknown_name
+from anychip.formats import Rounding, bf16
+
+if TYPE_CHECKING:
+    from anychip.chips.chip import Chip
+
+#: Formats to which the operands of contractions can be cast, and the stored formats that then are.
+_CASTS: Mapping[str, tuple[str, ...]] = {
+    "tf32": ("fp32",),
+    "bf16": ("fp32",),
+    "fp16": ("fp32",),
+    **dict.fromkeys(("fp8_e4m3fn", "fp8_e4m3", "fp8_e4m3fnuz"), ("fp32", "bf16", "fp16")),
+    **dict.fromkeys(("fp8_e5m2", "fp8_e5m2fnuz", "fp8_e3m4"), ("fp32", "bf16", "fp16")),
+}
+#: What plain ``fp8`` means, first one that the chip has.
+_FP8 = ("fp8_e4m3fn", "fp8_e4m3", "fp8_e4m3fnuz")
+
+
+def choices(chip: Chip) -> dict[str, Numerics]:
+    """Every numerics that a chip can be asked for, by name; the chip's own is ``default``."""
+    rates = {
+        name
+        for engine in chip.engines.values()
+        if isinstance(engine.block, MatrixEngine)
+        for name in engine.block.rates
+    }
+    ruled = {rule.operand.name for rule in chip.numerics.contractions}
+    found = {"default": chip.numerics}
+    if "fp32" in rates & ruled:
+        found["fp32"] = _casting(chip.numerics, None)
+    for name in _CASTS:
+        if name in rates & ruled:
+            found[name] = _casting(chip.numerics, name)
+    for name in _FP8:
+        if name in found:
+            found["fp8"] = found[name]
+            break
+    if chip.vendor == "AWS" and chip.kind == "npu":
+        found["rounded-products"] = _rounding_products(chip.numerics)
+    return found
+
+
+def numerics_of(
+    chip: Chip, name: str, *, rounding: str = "nearest-even", seed: int | None = None
+) -> Numerics:
+    """See `Chip.numerics_named`."""
+    known = choices(chip)
+    numerics = known.get(name) or (chip.numerics if name == chip.numerics.name else None)
+    if numerics is None:
+        raise unknown_name(f"numerics of {chip.name}", name, known)
+    chosen = Rounding.by_name(rounding, seed=seed)
+    if rounding not in chip.roundings:
+        raise NotModelled(
+            f"chip {chip.name}: no document says that its hardware rounds {rounding}; it rounds "
+            f"{', '.join(chip.roundings)}{_who_rounds(rounding)}"
+        )
+    return numerics if rounding == "nearest-even" else numerics.with_rounding(chosen)
+
+
+def _who_rounds(rounding: str) -> str:
+    if rounding != "stochastic":
+        return ""
+    return "; choose inf2, trn1, trn2 or trn3 for stochastic rounding"
+
+
+def _casting(base: Numerics, to: str | None) -> Numerics:
+    if to is None:
+        return dataclasses.replace(base, name=f"{_stem(base)}-fp32", operands=())
+    operands = tuple((stored, to) for stored in _CASTS[to])
+    if operands == base.operands:
+        return base
+    return dataclasses.replace(base, name=f"{_stem(base)}-{to}", operands=operands)
+
+
+def _rounding_products(base: Numerics) -> Numerics:
+    """The disputed reading of the Neuron array: products of bf16 are rounded before they are added."""
+    rules = tuple(
+        dataclasses.replace(rule, product=bf16) if rule.operand.name == "bf16" else rule
+        for rule in base.contractions
+    )
+    return dataclasses.replace(base, name=f"{base.name}-rounded-products", contractions=rules)
+
+
+def _stem(base: Numerics) -> str:
+    """The label without the cast that it ends in."""
+    stem, _, last = base.name.rpartition("-")
+    return stem if stem and last in _CASTS else base.name
