@@ -1,0 +1,481 @@
+"""A fused block of a compiled graph, for one core with a matrix, a vector and a scalar engine.
+
+Forms run one after the other on values that stay on the chip; weights are streamed ahead of their use as far
+as the local memory allows. With one accumulator tile the engines take turns, as compiled graphs do; casts,
+layout changes and per-channel steps ride on the evacuation of the accumulators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil
+from typing import NamedTuple
+
+from anychip.arithmetic.recipe import CURVES, Recipe, Step
+from anychip.blocks import MatrixEngine, SystolicArray, ceil_div
+from anychip.chips import Chip
+from anychip.compile.attention import product_format
+from anychip.compile.collective import crossing_ticks
+from anychip.compile.demand import demand_of, element_bytes, multiplies, operand_format
+from anychip.compile.fuse import Group, Residency
+from anychip.compile.layout import load, local_memory, store
+from anychip.operators import (
+    Attention,
+    Collective,
+    Contract,
+    Form,
+    Gather,
+    Host,
+    Lanes,
+    Move,
+    Operand,
+    Rows,
+    work,
+)
+from anychip.programs.program import Buffer, Instruction, Item, Loop, Nest, Slot
+
+#: Results held by one accumulator tile, and columns of one tile of weights.
+_RESULTS, _COLUMNS = 512 * 512, 512
+#: A form's weights are streamed in at most so many pieces outside a loop.
+_UNROLLED = 16
+#: Share of the local memory for weights that wait, and the most bytes of one piece.
+_AHEAD_SHARE, _PIECE_BYTES = 0.4, 1 << 20
+#: Vector operations on one attention score (scale and mask, maximum, normalise, transpose) and curves.
+_SCORE_OPERATIONS, _SCORE_CURVES = 4, 1
+#: Factor on the arithmetic of attention for its backward pass.
+_BACKWARD = 2.5
+_COPY = Recipe(1, (Step("copy", (0,)),), (0,))
+
+
+class _Part(NamedTuple):
+    """Items in program order; `ahead` is the weight bytes of a load that may be hoisted, else 0."""
+
+    item: Item
+    ahead: int = 0
+
+
+class _Writer:
+    """Collects a block's parts, buffers and traffic."""
+
+    def __init__(self, chip: Chip) -> None:
+        self.chip = chip
+        self.vector = chip.vector_names[0]
+        self.scalar = next((name for name in chip.vector_names[1:] if name == "scalar"), self.vector)
+        self.lanes = chip.engines[self.vector].block
+        self.local = local_memory(chip)
+        self.capacity = chip.memories[self.local].capacity_bytes
+        self.parts: list[_Part] = []
+        self.buffers: dict[str, Buffer] = {}
+        self.fixed: dict[str, int] = {}
+        self._pieces = 0
+
+    def buffer(self, name: str, depth: int, size: int, memory: str | None = None) -> str:
+        """Makes room, or more room, in a buffer."""
+        known = self.buffers.get(name)
+        size = max(size, known.slot_bytes if known else 1)
+        self.buffers[name] = Buffer(name, memory or self.local, depth, size)
+        return name
+
+    def add(self, *items: Item) -> None:
+        """Appends items that stay where they are."""
+        self.parts += [_Part(item) for item in items]
+
+    def weights(self, size: int) -> tuple[Instruction, str]:
+        """A load of streamed bytes into a slot of its own, which later parts may be hoisted over."""
+        name = f"w{self._pieces % (4 * _UNROLLED)}"
+        self._pieces += 1
+        self.buffer(name, 1, size, "stream")
+        return load(self.chip, name, size, size), name
+
+    def lane(self, engine: str, reads: tuple[Slot, ...], elements: float, steps: int) -> Instruction:
+        """`steps` operations on every element, in the vector or scalar engine, into the block's values."""
+        recipe = Recipe(1, (Step("copy", (0,)),) * steps, (0,))
+        written = (Slot(self.buffer("values", 1, 1), fresh=True),)
+        return Instruction(engine, "lanes", reads, written, (max(1, ceil(elements)),), "fp32", recipe)
+
+    def items(self) -> tuple[Item, ...]:
+        """All parts, loads moved ahead as far as the memory for waiting weights allows."""
+        budget = _AHEAD_SHARE * self.capacity
+        loads = [(index, part) for index, part in enumerate(self.parts) if part.ahead]
+        placed: list[Item] = []
+        waiting, following = 0, 0
+        for index, part in enumerate(self.parts):
+            while following < len(loads) and (
+                loads[following][0] <= index
+                or (
+                    waiting + loads[following][1].ahead <= budget
+                    and following < self._in_flight(index, loads)
+                )
+            ):
+                placed.append(loads[following][1].item)
+                waiting += loads[following][1].ahead
+                following += 1
+            if part.ahead:
+                continue
+            placed.append(part.item)
+            if index and self.parts[index - 1].ahead:
+                waiting -= self.parts[index - 1].ahead
+        return tuple(placed)
+
+    def _in_flight(self, index: int, loads: list[tuple[int, _Part]]) -> int:
+        """Loads that may have been issued before part `index`: their slots must not be taken twice."""
+        used = sum(1 for position, _ in loads if position < index)
+        return used + 4 * _UNROLLED - 1
+
+
+def block(chip: Chip, group: Group) -> Nest:
+    """The nest of a group of forms."""
+    writer = _Writer(chip)
+    residency = group.residency or tuple(
+        Residency((True,) * len(form.reads), (True,) * len(form.writes)) for form in group.forms
+    )
+    skipped: set[int] = set()
+    for index, _form in enumerate(group.forms):
+        if index not in skipped:
+            _lower(writer, group.forms, residency, index, skipped)
+    if any(isinstance(form, Contract | Attention) for form in group.forms) and chip.policy.block_s:
+        writer.fixed["block latency"] = round(chip.policy.block_s * chip.clock_hz)
+    if group.first and chip.policy.call_s:
+        writer.fixed["call"] = round(chip.policy.call_s * chip.clock_hz)
+    items = writer.items()
+    totals: dict[str, int] = {}
+    _count(items, 1, totals)
+    return Nest(
+        "block" if len(group.forms) > 1 else type(group.forms[0]).__name__.lower(),
+        (),
+        tuple(writer.buffers.values()),
+        items,
+        demand_of(chip, group.forms, totals),
+        fixed_ticks=tuple(sorted(writer.fixed.items())),
+    )
+
+
+def _lower(
+    writer: _Writer, forms: tuple[Form, ...], residency: tuple[Residency, ...], index: int, skipped: set[int]
+) -> None:
+    """One form, with what rides on it."""
+    form, state = forms[index], residency[index]
+    match form:
+        case Contract() if multiplies(writer.chip, operand_format(writer.chip, form)):
+            _contract(writer, forms, residency, index, skipped)
+        case Attention():
+            _attention(writer, form, state)
+        case Collective():
+            ticks = crossing_ticks(writer.chip, form)
+            writer.fixed["collective"] = writer.fixed.get("collective", 0) + ticks
+        case _:
+            _walk(writer, form, state)
+
+
+# --- contractions ------------------------------------------------------------------------------------
+
+
+class _Shape(NamedTuple):
+    """A contraction as the array sees it: rows streamed past, columns, products."""
+
+    m: int
+    n: int
+    k: int
+
+
+def array_shape(unit: MatrixEngine, form: Contract) -> _Shape:
+    """Streamed rows, stationary columns and products of a contraction, the better operand order chosen.
+
+    Kernel positions of a convolution are packed into the array's rows where the channels leave room, and
+    groups into its columns.
+    """
+    count, m, n, k = max(1, form.problems), max(1, form.m), max(1, form.n), max(1, form.k)
+    minimum = getattr(unit, "minimum_cycles", 1)
+    if isinstance(unit, SystolicArray):
+        taps = _taps(form)
+        if taps > 1:
+            channels = k // taps
+            if channels >= unit.rows:
+                k = taps * ceil_div(channels, unit.rows) * unit.rows
+            packed = max(1, min(unit.rows // k if k <= unit.rows else 1, unit.columns // n, count))
+            count, n, k = ceil_div(count, packed), n * packed, k * packed
+    straight = _Shape(count * max(m, minimum if count > 1 else 1), n, k)
+    swapped = _Shape(count * max(n, minimum if count > 1 else 1), m, k)
+    return min(
+        (straight, swapped), key=lambda shape: unit.timing("multiply", shape, next(iter(unit.rates))).busy
+    )
+
+
+def _taps(form: Contract) -> int:
+    """Kernel positions among the products of a convolution, 1 for other contractions."""
+    first = len(form.batch) + len(form.rows) + len(form.columns)
+    taps = 1
+    for position, extent in enumerate(form.depth):
+        walked = any(
+            window.coefficients[first + position]
+            for side in (form.left, form.right)
+            for window in side.windows
+        )
+        if walked and any(each.strides[first + position] for each in (form.left, form.right)):
+            taps *= extent
+    return taps
+
+
+def _contract(
+    writer: _Writer, forms: tuple[Form, ...], residency: tuple[Residency, ...], index: int, skipped: set[int]
+) -> None:
+    form, state = forms[index], residency[index]
+    assert isinstance(form, Contract)  # noqa: S101 - matched by the caller
+    chip = writer.chip
+    name = operand_format(chip, form)
+    unit_name = chip.multiplier(name)
+    unit = chip.engines[unit_name].block
+    assert isinstance(unit, MatrixEngine)  # noqa: S101 - `multiplier` names a matrix engine
+    riders, curves = _riders(forms, index)
+    skipped.update(riders)
+    last = residency[riders[-1]] if riders else state
+    stored_bytes = sum(
+        o.bytes
+        for o, out in zip(forms[riders[-1] if riders else index].writes, last.writes, strict=True)
+        if out
+    )
+    streamed = _streamed_bytes(name, (form.left, form.right), state.reads)
+    streamed += sum(o.bytes for o, crossing in zip(form.extras, state.reads[2:], strict=False) if crossing)
+    shape = array_shape(unit, form)
+    results = max(1, form.problems * form.m * form.n)
+    engine = writer.scalar if curves else writer.vector
+
+    def piece(share: float, read: tuple[Slot, ...]) -> tuple[Item, ...]:
+        return _result_tiles(writer, unit_name, name, shape, results, share, read, engine, stored_bytes)
+
+    _streamed(writer, streamed, piece)
+
+
+def _riders(forms: tuple[Form, ...], index: int) -> tuple[list[int], bool]:
+    """Lanes that the evacuation does on its way: one full operand, the rest a value per row or column."""
+    riders: list[int] = []
+    curves = False
+    results = forms[index].writes[0].distinct
+    for position in range(index + 1, len(forms)):
+        form = forms[position]
+        if not isinstance(form, Lanes) or form.elements != results or len(form.results) != 1:
+            break
+        full = [operand for operand in form.operands if operand.distinct * 8 > results]
+        if len(full) != 1:
+            break
+        riders.append(position)
+        curves = curves or any(
+            step.operation in CURVES or step.operation == "maximum" for step in form.recipe.steps
+        )
+    return riders, curves
+
+
+def _streamed_bytes(name: str, operands: tuple[Operand, ...], crossing: tuple[bool, ...]) -> int:
+    """Bytes of operands that come from main memory, already cast to the format that is multiplied."""
+    size = 0
+    for operand, crosses in zip(operands, crossing, strict=False):
+        if crosses:
+            size += ceil(operand.distinct * min(element_bytes(name), element_bytes(operand.format)))
+    return size
+
+
+def _streamed(
+    writer: _Writer, size: int, piece: Callable[[float, tuple[Slot, ...]], tuple[Item, ...]]
+) -> None:
+    """Work on operands that are streamed in pieces: each piece's share of the work follows its load.
+
+    Args:
+        writer: where to.
+        size: bytes in all, 0 if everything is on the chip.
+        piece: items of a share of the work, given the slots it reads.
+    """
+    if not size:
+        writer.add(*piece(1.0, ()))
+        return
+    pieces = ceil_div(size, _PIECE_BYTES)
+    if pieces <= _UNROLLED:
+        for _ in range(pieces):
+            each = ceil(size / pieces)
+            instruction, name = writer.weights(each)
+            writer.parts.append(_Part(instruction, each))
+            writer.add(*piece(1 / pieces, (Slot(name),)))
+        return
+    each = ceil(size / pieces)
+    name = writer.buffer("stream", 4, each)
+    body = (load(writer.chip, name, each, each), *piece(1 / pieces, (Slot(name),)))
+    writer.add(Loop("w", pieces, body))
+
+
+def _result_tiles(
+    writer: _Writer,
+    unit_name: str,
+    format_name: str,
+    shape: _Shape,
+    results: int,
+    share: float,
+    read: tuple[Slot, ...],
+    engine: str,
+    stored_bytes: int,
+) -> tuple[Item, ...]:
+    """Products and evacuation of a share of a contraction, one accumulator tile after the other."""
+    chip = writer.chip
+    unit = chip.engines[unit_name].block
+    assert isinstance(unit, MatrixEngine)  # noqa: S101 - named by the caller
+    total = unit.timing("multiply", shape, format_name).busy
+    tiles = max(1, ceil(results * share / _RESULTS))
+    busy = total * share / tiles
+    extents = _extents(unit, shape, busy, total, format_name)
+    sums = writer.buffer("accumulators", chip.policy.accumulators, _RESULTS * 4, "psum")
+    values = Slot(writer.buffer("values", 1, 1))
+    products = Instruction(
+        unit_name, "multiply", (*read, values), (Slot(sums, fresh=True),), extents, format_name
+    )
+    evacuation = writer.lane(engine, (Slot(sums),), results * share / tiles, 1)
+    items: list[Item] = [products, evacuation]
+    if stored_bytes:
+        size = stored_bytes * share / tiles
+        items.append(store(chip, "values", results * share / tiles, size))
+    return tuple(items) if tiles == 1 else (Loop("t", tiles, tuple(items)),)
+
+
+def _extents(
+    unit: MatrixEngine, shape: _Shape, busy: float, total: int, format_name: str
+) -> tuple[int, int, int]:
+    """A tile of the contraction that holds the array for about `busy` cycles: fewer streamed rows."""
+    rows = max(1, ceil(shape.m * busy / total))
+    minimum = getattr(unit, "minimum_cycles", 1)
+    if rows >= minimum or not isinstance(unit, SystolicArray):
+        return (rows, shape.n, shape.k)
+    passes = ceil_div(shape.k, unit.rows) * ceil_div(shape.n, unit.columns)
+    wanted = max(1, ceil(passes * busy / total))
+    return (min(shape.m, max(minimum, 1)), min(shape.n, unit.columns), wanted * unit.rows)
+
+
+# --- attention ---------------------------------------------------------------------------------------
+
+
+def _attention(writer: _Writer, form: Attention, state: Residency) -> None:
+    """Scores, softmax and context of all heads, head after head; a causal mask skips nothing."""
+    chip = writer.chip
+    name = product_format(chip, form)
+    heads = max(1, form.batch * form.heads)
+    scores = heads * form.queries * form.keys
+    factor = _BACKWARD if form.direction == "backward" else 1.0
+    rows = heads * form.queries
+    lanes = getattr(writer.lanes, "lanes", 1)
+    padded = scores * (lanes / rows if rows < lanes else 1.0)
+    crossing = sum(o.bytes for o, out in zip(form.operands, state.reads, strict=True) if out)
+    stored = sum(o.bytes for o, out in zip(form.results, state.writes, strict=True) if out)
+    unit_name = chip.multiplier(name)
+    unit = chip.engines[unit_name].block
+    values = Slot(writer.buffer("values", 1, 1))
+    sums = writer.buffer("accumulators", chip.policy.accumulators, _RESULTS * 4, "psum")
+
+    def products(share: float, read: tuple[Slot, ...]) -> tuple[Item, ...]:
+        items: list[Item] = []
+        if multiplies(chip, name):
+            minimum = getattr(unit, "minimum_cycles", 1)
+            streamed = ceil(heads * max(form.queries, minimum) * factor * share)
+            blocks = ceil_div(form.queries, 128) * ceil_div(form.keys, 128)
+            extents = [
+                (streamed, form.keys, form.width),
+                (ceil(heads * blocks * 128 * factor * share), 128, 128),
+                (streamed, form.value_width, form.keys),
+            ]
+            items += [
+                Instruction(unit_name, "multiply", (*read, values), (Slot(sums, fresh=True),), each, name)
+                for each in extents
+            ]
+        else:
+            items.append(writer.lane(writer.vector, (*read, values), scores * form.width * share, 4))
+        reads = (Slot(sums),) if multiplies(chip, name) else (values,)
+        items += [
+            writer.lane(writer.vector, reads, padded * factor * share, _SCORE_OPERATIONS),
+            writer.lane(writer.scalar, (values,), padded * factor * share, _SCORE_CURVES),
+            writer.lane(writer.vector, (values,), heads * form.queries * form.value_width * share, 1),
+        ]
+        return tuple(items)
+
+    _streamed(writer, crossing, products)
+    if stored:
+        writer.add(store(chip, "values", stored, stored))
+
+
+# --- everything else ---------------------------------------------------------------------------------
+
+
+def _walk(writer: _Writer, form: Form, state: Residency) -> None:
+    """Lanes, rows, gathers, moves and opaque work on the vector and scalar engines."""
+    chip = writer.chip
+    moved = work(form)
+    reads = [o for o, out in zip(form.reads, state.reads, strict=True) if out]
+    crossing = sum(operand.bytes for operand in reads)
+    if isinstance(form, Gather):
+        crossing = moved.read_bytes
+    stored = sum(o.bytes for o, out in zip(form.writes, state.writes, strict=True) if out)
+    elements, plain, curves = _lane_steps(form)
+    if crossing + stored == 0 and _is_layout(form):
+        return
+
+    def piece(share: float, read: tuple[Slot, ...]) -> tuple[Item, ...]:
+        values = Slot(writer.buffer("values", 1, 1))
+        items: list[Item] = []
+        slots = (*read, values)
+        if plain:
+            items.append(writer.lane(writer.vector, slots, elements * share, plain))
+            slots = (values,)
+        if curves:
+            items.append(writer.lane(writer.scalar, slots, elements * share, curves))
+        if not items:
+            items.append(writer.lane(writer.vector, slots, 1, 1))
+        if stored:
+            items.append(store(chip, "values", elements * share, stored * share))
+        return tuple(items)
+
+    _streamed(writer, crossing, piece)
+
+
+def _is_layout(form: Form) -> bool:
+    """Whether the form only moves or casts, which rides on its neighbours' access patterns."""
+    return isinstance(form, Move) or (isinstance(form, Lanes) and form.recipe.is_copy)
+
+
+def _lane_steps(form: Form) -> tuple[int, int, int]:
+    """Elements, vector operations and curves on each, as the engines' instructions do them.
+
+    One vector instruction does two steps with one tensor, or one step with two; the latter takes two cycles.
+    """
+    match form:
+        case Lanes():
+            plain, curves = _plain_and_curves(form.recipe)
+            full = sum(1 for operand in form.operands if operand.distinct * 8 > form.elements)
+            pairs = max(0, full - 1)
+            count = 2 * pairs + ceil(max(0, plain - pairs) / 2)
+            return form.elements, 0 if form.recipe.is_copy else count, curves
+        case Rows():
+            plain = curves = 0
+            for each in form.passes:
+                inside = _plain_and_curves(each.recipe)[1]
+                plain, curves = plain + (0 if inside else 1), curves + inside
+            written, again = _plain_and_curves(form.write)
+            if any(not form.per_row(result) for result in form.results):
+                plain += ceil(written / 2)
+                curves = curves or again
+            return form.count * form.elements, plain, curves
+        case Gather():
+            return form.rows * form.width, 2 if form.mode in ("add", "reduce") else 0, 0
+        case Host():
+            return form.operations, 1, 0
+        case Contract():
+            return form.problems * form.m * form.n * form.k, 2, 0
+        case _:
+            return max((operand.distinct for operand in form.writes), default=1), 0, 0
+
+
+def _plain_and_curves(recipe: Recipe) -> tuple[int, int]:
+    curves = sum(step.operation in CURVES for step in recipe.steps)
+    return len(recipe.steps) - curves, curves
+
+
+def _count(body: tuple[Item, ...], times: int, totals: dict[str, int]) -> None:
+    for item in body:
+        if isinstance(item, Instruction):
+            for link, size in item.traffic:
+                totals[link] = totals.get(link, 0) + size * times
+        else:
+            _count(item.body, times * item.count, totals)

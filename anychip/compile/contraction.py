@@ -1,0 +1,215 @@
+"""Contractions on chips whose cores share one kernel: a grid of result tiles, operands streaming past.
+
+Edges are padded in time and clipped in bytes. Traffic over the link of main memory is what reuse in the
+shared cache leaves; over nearer links it is what every tile fetches.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from anychip.arithmetic.recipe import IDENTITY, Recipe, traced
+from anychip.blocks import MatrixEngine
+from anychip.chips import Chip
+from anychip.compile.demand import demand_of, element_bytes, operand_format
+from anychip.compile.layout import bytes_of, load, local_memory, store
+from anychip.compile.tiles import Problem, Tiling, choose, far_reads, resident_tiles
+from anychip.operators import Contract, Form
+from anychip.programs.program import Access, Affine, Buffer, Grid, Instruction, Item, Loop, Nest, Slot, Tile
+
+#: Bytes of one partial sum that waits for the other parts of its depth.
+_PARTIAL_BYTES = 4
+
+
+def problem_of(chip: Chip, form: Contract) -> Problem:
+    """The contraction as tiling sees it."""
+    name = operand_format(chip, form)
+    element = max(element_bytes(form.left.format), element_bytes(form.right.format))
+    return Problem(
+        max(1, form.problems),
+        max(1, form.m),
+        max(1, form.n),
+        max(1, form.k),
+        form.left.bytes,
+        form.right.bytes,
+        form.result.bytes,
+        element,
+        name,
+    )
+
+
+def contraction(chip: Chip, form: Contract, *, epilogue: tuple[Form, ...] = (), saved_bytes: int = 0) -> Nest:
+    """The nest of a contraction.
+
+    Args:
+        chip: what it runs on.
+        form: what to compute.
+        epilogue: forms fused behind it, applied to every result tile before it is stored.
+        saved_bytes: bytes of the epilogue's operands and results, less what fusion keeps on the chip.
+    """
+    problem = problem_of(chip, form)
+    tiling = choose(chip, problem)
+    unit_name = chip.multiplier(problem.format)
+    unit = chip.engines[unit_name].block
+    assert isinstance(unit, MatrixEngine)  # noqa: S101 - `multiplier` names a matrix engine
+    resident = resident_tiles(unit, tiling)
+    tiles = tiling.tiles(problem)
+    body, traffic = _tile_body(chip, form, problem, tiling, unit_name, resident, epilogue, saved_bytes)
+    across = (problem.count, -(-problem.m // tiling.m), -(-problem.n // tiling.n), tiling.splits)
+    names = ("b", "m", "n", "s")
+    grid = Grid(tuple(zip(names, across, strict=True)), body, resident=resident)
+    items: list[Item] = [grid]
+    totals = {link: size * tiles for link, size in traffic.items()}
+    if tiling.splits > 1:
+        joined, moved = _joined_parts(chip, problem, tiling)
+        items.append(joined)
+        for link, size in moved.items():
+            totals[link] = totals.get(link, 0) + size
+    local, element = local_memory(chip), problem.element
+    results = tiling.m * tiling.n
+    buffers = (
+        Buffer("a", local, chip.policy.depth, ceil(tiling.m * tiling.k * element)),
+        Buffer("b", local, chip.policy.depth, ceil(tiling.n * tiling.k * element)),
+        Buffer("accumulators", "registers", min(resident, chip.policy.accumulators), results * 4),
+        Buffer("extras", "registers", 1, results * 4),
+        Buffer("results", "registers", 2, results * 4),
+        Buffer("out", "registers", 2, results * 4),
+        *((Buffer("parts", "registers", 2, results * 4),) if tiling.splits > 1 else ()),
+    )
+    groups = (form.batch, form.rows, form.columns, form.depth)
+    accesses = tuple(
+        Access(operand, groups) for operand in (form.left, form.right, form.result, *form.extras)
+    )
+    demand = demand_of(chip, (form, *epilogue), totals)
+    return Nest("contract", accesses, buffers, tuple(items), demand, launches=1 + (tiling.splits > 1))
+
+
+def _tile_body(
+    chip: Chip,
+    form: Contract,
+    problem: Problem,
+    tiling: Tiling,
+    unit_name: str,
+    resident: int,
+    epilogue: tuple[Form, ...],
+    saved_bytes: int,
+) -> tuple[tuple[Item, ...], dict[str, int]]:
+    """One iteration of the grid, and the bytes that it moves over each link."""
+    tiles, depth = tiling.tiles(problem), tiling.depth(problem)
+    steps = depth // tiling.k
+    left_reads, right_reads = far_reads(chip, problem, tiling, resident)
+    share = tiles * steps
+    rows, columns = -(-problem.m // tiling.m), -(-problem.n // tiling.n)
+    whole = problem.count * problem.k * problem.element
+    near = (whole * problem.m * columns / share, whole * problem.n * rows / share)
+    far = (left_reads * problem.left_bytes / share, right_reads * problem.right_bytes / share)
+    if len(chip.load.links) == 1:
+        near = far
+    m_axis, n_axis = Affine(0, (("m", tiling.m),)), Affine(0, (("n", tiling.n),))
+    k_axis = Affine(0, (("s", depth), ("k", tiling.k)))
+    batch, zero = Affine(0, (("b", 1),)), Affine()
+    engine = chip.policy.operand_engine
+    loads = (
+        load(chip, "a", tiling.m * tiling.k, far[0], near[0], engine=engine, format_name=form.left.format,
+             tile=Tile(0, (batch, m_axis, zero, k_axis), (1, tiling.m, 1, tiling.k))),
+        load(chip, "b", tiling.n * tiling.k, far[1], near[1], engine=engine, format_name=form.right.format,
+             tile=Tile(1, (batch, zero, n_axis, k_axis), (1, 1, tiling.n, tiling.k))),
+    )  # fmt: skip
+
+    def products(fresh: bool) -> tuple[Instruction, ...]:
+        extents = (tiling.m, tiling.n, tiling.k)
+        target = (Slot("accumulators", fresh=fresh),)
+        return (
+            *loads,
+            Instruction(unit_name, "multiply", (Slot("a"), Slot("b")), target, extents, problem.format),
+        )
+
+    items: list[Item] = list(products(fresh=True))
+    if steps > 1:
+        items.append(Loop("k", steps - 1, products(fresh=False)))
+    sums = Slot("accumulators")
+    block = chip.engines[unit_name].block
+    if getattr(block, "drain_depth", 0):
+        drained = (Slot("results", fresh=True),)
+        items.append(Instruction(unit_name, "drain", (sums,), drained, (tiling.m, tiling.n), problem.format))
+        sums = Slot("results")
+    items += _finished(chip, form, problem, tiling, sums, epilogue, saved_bytes)
+    return tuple(items), _total(items)
+
+
+def _finished(
+    chip: Chip,
+    form: Contract,
+    problem: Problem,
+    tiling: Tiling,
+    sums: Slot,
+    epilogue: tuple[Form, ...],
+    saved_bytes: int,
+) -> list[Item]:
+    """Epilogue and store of a result tile; parts of a split sum are stored as they are."""
+    tiles, results = tiling.tiles(problem), tiling.m * tiling.n
+    if tiling.splits > 1:
+        parts = problem.count * problem.m * problem.n * tiling.splits * _PARTIAL_BYTES / tiles
+        return [
+            _lanes(chip, (sums,), "out", results, IDENTITY),
+            store(chip, "out", results, parts, parts, format_name="fp32"),
+        ]
+    items: list[Item] = []
+    reads = [sums]
+    extra = (bytes_of(form.extras) + saved_bytes) / tiles
+    if extra:
+        items.append(load(chip, "extras", results, extra, extra))
+        reads.append(Slot("extras"))
+    recipe = joined_recipe(form, epilogue)
+    items.append(_lanes(chip, tuple(reads), "out", results, recipe))
+    size = problem.result_bytes / tiles
+    groups = (Affine(0, (("b", 1),)), Affine(0, (("m", tiling.m),)), Affine(0, (("n", tiling.n),)), Affine())
+    tile = Tile(2, groups, (1, tiling.m, tiling.n, 1))
+    items.append(store(chip, "out", results, size, size, tile=tile, format_name=form.result.format))
+    return items
+
+
+def joined_recipe(form: Contract, epilogue: tuple[Form, ...]) -> Recipe:
+    """Steps of the contraction's own epilogue and of lanes fused behind it, for their time."""
+    recipe = form.epilogue
+    steps = [*recipe.steps]
+    for each in epilogue:
+        steps += getattr(getattr(each, "recipe", None), "steps", ())
+    return Recipe(recipe.inputs, tuple(steps), recipe.results) if len(steps) > len(recipe.steps) else recipe
+
+
+def _lanes(chip: Chip, reads: tuple[Slot, ...], target: str, elements: int, recipe: Recipe) -> Instruction:
+    written = (Slot(target, fresh=True),)
+    return Instruction(chip.vector_names[0], "lanes", reads, written, (elements,), "fp32", recipe)
+
+
+def _joined_parts(chip: Chip, problem: Problem, tiling: Tiling) -> tuple[Grid, dict[str, int]]:
+    """The second launch of a split sum: parts are read back, added, and stored."""
+    results = problem.count * problem.m * problem.n
+    tile = tiling.m * tiling.n
+    count = -(-results // tile)
+    parts = results * tiling.splits * _PARTIAL_BYTES / count
+    stored = problem.result_bytes / count
+    sums = traced(2, lambda total, part: total + part)
+    body: list[Item] = [
+        load(chip, "parts", tile, parts, parts, format_name="fp32"),
+        Instruction(
+            chip.vector_names[0], "lanes", (Slot("parts"),), (Slot("out", fresh=True),),
+            (tile * tiling.splits,), "fp32", sums,
+        ),
+        store(chip, "out", tile, stored, stored),
+    ]  # fmt: skip
+    return Grid((("j", count),), tuple(body)), {link: n * count for link, n in _total(body).items()}
+
+
+def _total(items: list[Item]) -> dict[str, int]:
+    """Bytes over each link of a body, its loops multiplied out."""
+    totals: dict[str, int] = {}
+    for item in items:
+        if isinstance(item, Instruction):
+            for link, size in item.traffic:
+                totals[link] = totals.get(link, 0) + size
+        else:
+            for link, size in _total(list(item.body)).items():
+                totals[link] = totals.get(link, 0) + size * item.count
+    return totals

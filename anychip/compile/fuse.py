@@ -1,0 +1,290 @@
+"""Which forms run as one kernel, and which of their operands never leave the chip.
+
+Eager software runs one kernel per form and fuses only inside `torch.compile` regions. Compiled graphs fuse
+whole blocks: everything between two boundaries of the modules that the user repeats (a transformer layer, a
+residual block). Fusion never changes a value: it saves traffic and launches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from anychip.chips import Chip
+from anychip.compile.layout import local_memory
+from anychip.operators import Attention, Contract, Form, Lanes, Move, Operand, Rows
+from anychip.programs.graph import Node, Place, Segment
+
+#: Share of the local memory in which a compiled graph keeps values between operators.
+_RESIDENT_SHARE = 0.5
+
+
+class Residency(NamedTuple):
+    """Which operands of a form cross the link of main memory.
+
+    Args:
+        reads: for each operand read, whether it must be loaded.
+        writes: for each operand written, whether it must be stored.
+    """
+
+    reads: tuple[bool, ...]
+    writes: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Forms that run as one kernel.
+
+    Args:
+        nodes: of the segment, in order.
+        forms: in order.
+        residency: one per form; empty where everything is loaded and stored.
+        kept_bytes: read and written bytes that fusion keeps inside an eager kernel.
+        epilogue_bytes: bytes that an eager contraction's fused lanes move besides its result.
+        first: whether it opens a call of a compiled graph.
+        work: what the nest depends on; equal work shares a nest.
+    """
+
+    nodes: tuple[int, ...]
+    forms: tuple[Form, ...]
+    residency: tuple[Residency, ...] = ()
+    kept_bytes: int = 0
+    epilogue_bytes: int = 0
+    first: bool = False
+    work: tuple[object, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        work = (self.forms, self.residency, self.kept_bytes, self.epilogue_bytes, self.first)
+        object.__setattr__(self, "work", work)
+
+    @classmethod
+    def single(cls, form: Form) -> Group:
+        """One form by itself, everything loaded and stored."""
+        return cls((0,), (form,))
+
+
+def grouped(chip: Chip, segment: Segment, forms: Sequence[tuple[Form, ...]]) -> list[Group]:
+    """The kernels of a segment.
+
+    Args:
+        chip: whose policy decides.
+        segment: the operators.
+        forms: what each of its nodes means.
+    """
+    if chip.policy.style == "compiled":
+        return _blocks(chip, segment, forms)
+    return _kernels(segment, forms)
+
+
+# --- eager -------------------------------------------------------------------------------------------
+
+
+def _kernels(segment: Segment, forms: Sequence[tuple[Form, ...]]) -> list[Group]:
+    """One kernel per form; chains inside a compiled region become one."""
+    groups: list[Group] = []
+    index, count = 0, len(forms)
+    last_read = _last_reads(segment.nodes)
+    while index < count:
+        region = segment.nodes[index].place.region
+        if region is None:
+            groups += [Group((index,), (form,)) for form in forms[index]]
+            index += 1
+            continue
+        stop = index
+        while stop < count and segment.nodes[stop].place.region == region:
+            stop += 1
+        groups += _chains(segment, forms, range(index, stop), last_read)
+        index = stop
+    return groups
+
+
+def _last_reads(nodes: Sequence[Node]) -> dict[int, int]:
+    """Index of the last node that reads each value."""
+    last: dict[int, int] = {}
+    for index, node in enumerate(nodes):
+        for view in node.inputs:
+            last[view.value] = index
+    return last
+
+
+@dataclass(slots=True)
+class _Chain:
+    """A kernel being collected inside a region."""
+
+    nodes: list[int] = field(default_factory=list[int])
+    forms: list[Form] = field(default_factory=list[Form])
+    written: dict[int, int] = field(default_factory=dict[int, int])
+
+    def takes(self, node: Node, forms: tuple[Form, ...]) -> bool:
+        """Whether the node's forms may join: lanes and moves after anything, rows of the same elements."""
+        if not self.forms:
+            return True
+        if not all(isinstance(form, Lanes | Move | Rows) for form in forms):
+            return False
+        if not any(view.value in self.written for view in node.inputs):
+            return False
+        if isinstance(self.forms[0], Contract):
+            return all(isinstance(form, Lanes) for form in forms)
+        return True
+
+
+def _chains(
+    segment: Segment, forms: Sequence[tuple[Form, ...]], span: range, last_read: dict[int, int]
+) -> list[Group]:
+    groups: list[Group] = []
+    chain = _Chain()
+    for index in span:
+        node = segment.nodes[index]
+        if not forms[index]:
+            for view in node.outputs:
+                if any(source.value in chain.written for source in node.inputs):
+                    chain.written.setdefault(view.value, index)
+            continue
+        if not chain.takes(node, forms[index]):
+            groups += _closed(segment, chain, last_read)
+            chain = _Chain()
+        chain.nodes.append(index)
+        chain.forms += forms[index]
+        chain.written |= {view.value: index for view in node.outputs}
+        if any(not isinstance(form, Contract | Lanes | Move | Rows) for form in forms[index]):
+            groups += _closed(segment, chain, last_read)
+            chain = _Chain()
+    return groups + _closed(segment, chain, last_read)
+
+
+def _closed(segment: Segment, chain: _Chain, last_read: dict[int, int]) -> list[Group]:
+    """The chain as a group, with the bytes that stay inside."""
+    if not chain.forms:
+        return []
+    if len(chain.nodes) == 1:
+        return [Group(tuple(chain.nodes), (form,)) for form in chain.forms]
+    inside = set(chain.nodes)
+    end = max(inside)
+    kept = read = 0
+    produced = {view.value for index in inside for view in segment.nodes[index].outputs}
+    for index in sorted(inside):
+        node = segment.nodes[index]
+        for view in node.inputs:
+            if view.value in produced:
+                read += _view_bytes(segment, view.value)
+        for view in node.outputs:
+            if last_read.get(view.value, end + 1) <= end:
+                kept += _view_bytes(segment, view.value)
+    forms = tuple(chain.forms)
+    moved = sum(operand.bytes for form in forms[1:] for operand in (*form.reads, *form.writes))
+    extra = max(0, moved - read - kept) if isinstance(forms[0], Contract) else 0
+    return [Group(tuple(chain.nodes), forms, kept_bytes=read + kept, epilogue_bytes=extra)]
+
+
+def _view_bytes(segment: Segment, value: int) -> int:
+    return segment.values[value].size_bytes
+
+
+# --- compiled ----------------------------------------------------------------------------------------
+
+
+def block_of(place: Place) -> tuple[str, str]:
+    """The repeated module that a place lies in: its path up to the first number, and the phase."""
+    if place.phase == "optimizer":
+        return "", place.phase
+    parts = place.module.split(".")
+    for depth, part in enumerate(parts):
+        if part.isdigit():
+            deeper = depth + 2 if depth + 1 < len(parts) and parts[depth + 1].isdigit() else depth + 1
+            return ".".join(parts[:deeper]), place.phase
+    return parts[0], place.phase
+
+
+def _blocks(chip: Chip, segment: Segment, forms: Sequence[tuple[Form, ...]]) -> list[Group]:
+    """Runs of nodes of the same block; runs that multiply nothing join the one before."""
+    runs: list[tuple[tuple[str, str], list[int]]] = []
+    for index, node in enumerate(segment.nodes):
+        if not forms[index]:
+            continue
+        key = block_of(node.place)
+        if runs and runs[-1][0] == key:
+            runs[-1][1].append(index)
+        else:
+            runs.append((key, [index]))
+    joined: list[list[int]] = []
+    for _, nodes in runs:
+        if joined and not any(_multiplies(forms[index]) for index in nodes):
+            joined[-1] += nodes
+        else:
+            joined.append(nodes)
+    residency = _resident(chip, segment, forms)
+    groups: list[Group] = []
+    for nodes in joined:
+        inside = tuple(form for index in nodes for form in forms[index])
+        states = tuple(state for index in nodes for state in residency[index])
+        groups.append(Group(tuple(nodes), inside, states, first=not groups))
+    return groups
+
+
+def _multiplies(forms: tuple[Form, ...]) -> bool:
+    return any(isinstance(form, Contract | Attention) for form in forms)
+
+
+def _resident(
+    chip: Chip, segment: Segment, forms: Sequence[tuple[Form, ...]]
+) -> dict[int, tuple[Residency, ...]]:
+    """Residency of every form: values produced on the chip stay until newer ones push them out.
+
+    A value that is pushed out and read again is stored when it is produced and loaded when it is read; so is
+    one that nobody reads, since it is a result. Parameters are streamed for every use.
+    """
+    capacity = _RESIDENT_SHARE * chip.memories[local_memory(chip)].capacity_bytes
+    held: dict[int, int] = {}
+    used = 0
+    loads: dict[tuple[int, int], bool] = {}
+    stored: set[int] = set()
+    produced: set[int] = set()
+    read: set[int] = set()
+    for index, node in enumerate(segment.nodes):
+        for port, view in enumerate(node.inputs):
+            read.add(view.value)
+            loads[index, port] = view.value not in held
+            if view.value in held:
+                held[view.value] = held.pop(view.value)
+                continue
+            if view.value in produced:
+                stored.add(view.value)
+            if segment.values[view.value].kind != "parameter":
+                used = _held(held, view.value, segment.values[view.value].size_bytes, used, capacity)
+        for view in node.outputs:
+            produced.add(view.value)
+            used = _held(held, view.value, segment.values[view.value].size_bytes, used, capacity)
+    states: dict[int, tuple[Residency, ...]] = {}
+    for index, node in enumerate(segment.nodes):
+        kept = {
+            f"out{port}": view.value in stored or view.value not in read or _persists(segment, view.value)
+            for port, view in enumerate(node.outputs)
+        }
+        kept |= {f"in{port}": loads[index, port] for port in range(len(node.inputs))}
+        states[index] = tuple(
+            Residency(_flags(form.reads, kept), _flags(form.writes, kept)) for form in forms[index]
+        )
+    return states
+
+
+def _held(held: dict[int, int], value: int, size: int, used: int, capacity: float) -> int:
+    """Puts a value into the local memory, pushing out the least recently used; returns the bytes held."""
+    used -= held.pop(value, 0)
+    if size > capacity:
+        return used
+    held[value] = size
+    used += size
+    while used > capacity:
+        oldest = next(iter(held))
+        used -= held.pop(oldest)
+    return used
+
+
+def _persists(segment: Segment, value: int) -> bool:
+    return segment.values[value].kind in ("parameter", "optimizer")
+
+
+def _flags(operands: tuple[Operand, ...], crossing: dict[str, bool]) -> tuple[bool, ...]:
+    """Whether each operand crosses; what an earlier form of the same node wrote does not."""
+    return tuple(crossing.get(operand.port, False) for operand in operands)

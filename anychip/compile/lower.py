@@ -1,0 +1,132 @@
+"""Graph to Program: forms of every operator, grouped as the family fuses them, lowered once per shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from anychip.chips import Chip
+from anychip.compile import basecamp
+from anychip.compile.attention import attention
+from anychip.compile.block import block
+from anychip.compile.collective import collective
+from anychip.compile.contraction import contraction
+from anychip.compile.demand import multiplies, operand_format
+from anychip.compile.fuse import Group, grouped
+from anychip.compile.stream import streamed
+from anychip.errors import NotModelled
+from anychip.operators import Attention, Collective, Contract, Form, meaning
+from anychip.programs.graph import Graph, Node, Segment, View
+from anychip.programs.program import Kernel, Nest, Program
+
+
+@dataclass(slots=True)
+class Lowering:
+    """Lowers for one chip and remembers every shape that it has lowered.
+
+    Args:
+        chip: to lower for.
+    """
+
+    chip: Chip
+    _forms: dict[Any, tuple[Form, ...]] = field(default_factory=dict[Any, "tuple[Form, ...]"])
+    _nests: dict[Any, Nest] = field(default_factory=dict[Any, Nest])
+
+    def program(self, graph: Graph) -> Program:
+        """The program of a graph: equal segments, and equal kernels in different ones, are lowered once."""
+        segments = tuple(self.segment(segment) for segment in graph.segments)
+        return Program(self.chip.name, segments, graph.path)
+
+    def segment(self, segment: Segment) -> tuple[Kernel, ...]:
+        """Kernels of one segment, in order."""
+        forms = [self.forms(node) for node in segment.nodes]
+        return tuple(
+            Kernel(
+                self.group_nest(group),
+                _operands(segment, group),
+                group.nodes,
+                segment.nodes[group.nodes[0]].place,
+            )
+            for group in grouped(self.chip, segment, forms)
+        )
+
+    def forms(self, node: Node) -> tuple[Form, ...]:
+        """What a node means; equal calls share the answer."""
+        key = (
+            node.operator,
+            node.attributes,
+            tuple(map(_geometry, node.inputs)),
+            tuple(map(_geometry, node.outputs)),
+        )
+        known = self._forms.get(key)
+        if known is None:
+            known = self._forms[key] = meaning(node)
+        return known
+
+    def group_nest(self, group: Group) -> Nest:
+        """The nest of forms that run as one kernel."""
+        nest = self._nests.get(group.work)
+        if nest is None:
+            nest = self._nests[group.work] = nest_of(self.chip, group)
+        return nest
+
+    def nest(self, form: Form) -> Nest:
+        """The nest of one form by itself."""
+        return self.group_nest(Group.single(form))
+
+
+def _geometry(view: View) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
+    return view.format, view.shape, view.strides
+
+
+def nest_of(chip: Chip, group: Group) -> Nest:
+    """Lowers one group of forms, nothing remembered."""
+    style = chip.policy.style
+    forms = group.forms
+    if style == "compiled":
+        return block(chip, group)
+    if style == "basecamp":
+        try:
+            return basecamp.nest_of(forms[0], chip)
+        except NotModelled:
+            return streamed(chip, forms)
+    first = forms[0]
+    if isinstance(first, Contract) and multiplies(chip, operand_format(chip, first)):
+        return contraction(chip, first, epilogue=forms[1:], saved_bytes=group.epilogue_bytes)
+    if len(forms) == 1 and isinstance(first, Attention):
+        return attention(chip, first)
+    if len(forms) == 1 and isinstance(first, Collective):
+        return collective(chip, first)
+    return streamed(chip, forms, kept_bytes=group.kept_bytes)
+
+
+def _operands(segment: Segment, group: Group) -> tuple[View, ...]:
+    """The views behind the accesses of a kernel of one node; fused kernels name those of all their nodes."""
+    if len(group.nodes) > 1:
+        return ()
+    node = segment.nodes[group.nodes[0]]
+    by_port = {f"in{i}": view for i, view in enumerate(node.inputs)}
+    by_port |= {f"out{i}": view for i, view in enumerate(node.outputs)}
+    form = group.forms[0]
+    operands = _in_access_order(form)
+    return tuple(by_port[operand.port] for operand in operands if operand.port in by_port)
+
+
+def _in_access_order(form: Form) -> Sequence[Any]:
+    if isinstance(form, Contract):
+        return (form.left, form.right, form.result, *form.extras)
+    return (*form.reads, *form.writes)
+
+
+def lower(graph: Graph, chip: Chip) -> Program:
+    """The program of a graph for a chip.
+
+    Args:
+        graph: recorded workload; only shapes, formats and places are read.
+        chip: what it is to run on.
+
+    Returns:
+        kernels of every segment; equal work shares one Nest object, so that it is priced once.
+    """
+    return Lowering(chip).program(graph)

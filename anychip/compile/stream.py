@@ -1,0 +1,253 @@
+"""Everything that walks its operands once or a few times: lanes, rows, gathers, moves, host work.
+
+A grid of pieces over the cores; each piece is loaded, worked on in the vector unit, and stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil, log2
+from typing import NamedTuple
+
+from anychip.arithmetic.recipe import IDENTITY, Recipe, Step
+from anychip.chips import Chip
+from anychip.compile.demand import demand_of, multiplies, operand_format
+from anychip.compile.layout import load, local_memory, shared_cache_bytes, store
+from anychip.operators import Attention, Contract, Form, Gather, Host, Lanes, Move, Pass, Rows, work
+from anychip.programs.program import Access, Affine, Buffer, Grid, Instruction, Item, Nest, Slot, Tile
+
+#: Elements of one piece: at least so many, at most so many; between them a core gets `_PIECES` pieces.
+_SMALLEST, _LARGEST, _PIECES = 256, 8192, 8
+#: Longest row that a kernel keeps in registers between its passes.
+_REGISTER_ROW = 1024
+
+
+class Walk(NamedTuple):
+    """One reading of all operands.
+
+    Args:
+        far_bytes: over the link of main memory, all pieces together.
+        near_bytes: over nearer links.
+        steps: names of the lane operations that follow, once an element.
+    """
+
+    far_bytes: float
+    near_bytes: float
+    steps: tuple[str, ...]
+
+
+class Stream(NamedTuple):
+    """A kernel of walks over pieces.
+
+    Args:
+        name: for reports.
+        pieces: how many.
+        elements: of one piece.
+        walks: each waits for the one before.
+        stored_bytes: of all pieces.
+    """
+
+    name: str
+    pieces: int
+    elements: int
+    walks: tuple[Walk, ...]
+    stored_bytes: float
+
+
+def streamed(chip: Chip, forms: Sequence[Form], *, kept_bytes: int = 0) -> Nest:
+    """The nest of one form, or of several fused into one walk.
+
+    Args:
+        chip: what it runs on.
+        forms: in order; the longest rows among them shape the pieces.
+        kept_bytes: read and written bytes that fusion keeps inside the kernel.
+    """
+    if len(forms) == 1:
+        return _nest(chip, _stream_of(chip, forms[0]), forms)
+    streams = [_stream_of(chip, form) for form in forms]
+    shape = max(streams, key=lambda stream: (len(stream.walks), stream.elements * stream.pieces))
+    moved = [work(form) for form in forms]
+    read, written = sum(each.read_bytes for each in moved), sum(each.written_bytes for each in moved)
+    stored = max(0.0, written - kept_bytes / 2)
+    first = max(0.0, read - kept_bytes / 2)
+    steps = tuple(step for stream in streams for walk in stream.walks for step in walk.steps)
+    again = shape.walks[1:]
+    walks = (Walk(first, first, steps), *(walk._replace(steps=("copy",)) for walk in again))
+    return _nest(chip, Stream("fused", shape.pieces, shape.elements, walks, stored), forms)
+
+
+def _nest(chip: Chip, stream: Stream, forms: Sequence[Form]) -> Nest:
+    body, traffic = _piece(chip, stream, forms)
+    local = local_memory(chip)
+    slot = stream.elements * 4
+    buffers = tuple(Buffer(f"in{i}", local, 2, slot) for i in range(len(stream.walks)))
+    buffers += (Buffer("work", "registers", 2, slot), Buffer("out", local, 2, slot))
+    totals = {link: size * stream.pieces for link, size in traffic.items()}
+    accesses = _accesses(forms)
+    return Nest(
+        stream.name, accesses, buffers, (Grid((("i", stream.pieces),), body),), demand_of(chip, forms, totals)
+    )
+
+
+def _accesses(forms: Sequence[Form]) -> tuple[Access, ...]:
+    """Operands of a single form over lanes; fused kernels and others name none."""
+    if len(forms) == 1 and isinstance(forms[0], Lanes):
+        form = forms[0]
+        return tuple(Access(operand, (form.extents,)) for operand in (*form.operands, *form.results))
+    return ()
+
+
+def _piece(chip: Chip, stream: Stream, forms: Sequence[Form]) -> tuple[tuple[Item, ...], dict[str, int]]:
+    """One iteration and its bytes by link."""
+    plain = len(forms) == 1 and isinstance(forms[0], Lanes)
+    inputs = len(forms[0].reads) if plain else 0
+    axis = (Affine(0, (("i", stream.elements),)),)
+    items: list[Instruction] = []
+    pieces, elements = stream.pieces, stream.elements
+    for index, walk in enumerate(stream.walks):
+        reads: tuple[Slot, ...] = (Slot("work"),) if index else ()
+        if walk.near_bytes > 0:
+            read = load(chip, f"in{index}", elements, walk.far_bytes / pieces, walk.near_bytes / pieces)
+            if plain and not index:
+                tiles = tuple(Tile(i, axis, (elements,)) for i in range(inputs))
+                read = _with_reads(read, tiles)
+            items.append(read)
+            reads = (Slot(f"in{index}"), *reads)
+        last = index == len(stream.walks) - 1
+        target = "out" if last else "work"
+        items.append(
+            Instruction(
+                chip.vector_names[0], "lanes", reads, (Slot(target, fresh=True),), (elements,), "fp32",
+                _recipe(walk.steps),
+            )
+        )  # fmt: skip
+    if stream.stored_bytes > 0:
+        written = store(chip, "out", elements, stream.stored_bytes / pieces)
+        items.append(written)
+    totals: dict[str, int] = {}
+    for item in items:
+        for link, size in item.traffic:
+            totals[link] = totals.get(link, 0) + size
+    return tuple(items), totals
+
+
+def _with_reads(instruction: Instruction, tiles: tuple[Tile, ...]) -> Instruction:
+    return Instruction(
+        instruction.engine, instruction.operation, tiles, instruction.writes, instruction.extents,
+        instruction.format, None, instruction.traffic,
+    )  # fmt: skip
+
+
+def _recipe(steps: tuple[str, ...]) -> Recipe:
+    """A recipe of these steps, for its time only."""
+    if not steps:
+        return IDENTITY
+    return Recipe(1, tuple(Step(name, (0,)) for name in steps), (0,))
+
+
+def _pieces(chip: Chip, elements: int) -> tuple[int, int]:
+    """Pieces and elements of one: enough for every core and for overlap, none too small."""
+    size = ceil(elements / (chip.cores * _PIECES)) if elements else 1
+    size = min(_LARGEST, max(_SMALLEST, size))
+    return max(1, -(-elements // size)), size
+
+
+def _stream_of(chip: Chip, form: Form) -> Stream:
+    """How one form walks its operands."""
+    match form:
+        case Rows():
+            return _rows(chip, form)
+        case Lanes():
+            return _simple(chip, "lanes", form, form.elements, form.recipe.operations)
+        case Gather():
+            name = "gather" if form.mode == "read" else "scatter"
+            steps = ("add",) if form.mode in ("add", "reduce") else ("copy",)
+            return _simple(chip, name, form, form.rows * form.width, steps)
+        case Move():
+            count = max(1, max((operand.distinct for operand in (*form.reads, *form.writes)), default=1))
+            return _simple(chip, "move", form, count, ("copy",))
+        case Contract():
+            steps = ("mul", "add") if not multiplies(chip, operand_format(chip, form)) else ("copy",)
+            return _simple(chip, "products", form, form.problems * form.m * form.n * form.k, steps)
+        case Host():
+            return _simple(chip, "host", form, form.operations, ("copy",))
+        case Attention():
+            return _simple(
+                chip, "attention", form, form.batch * form.heads * form.pairs, ("mul", "add", "exp")
+            )
+        case _:
+            return _simple(
+                chip, "move", form, max((operand.distinct for operand in form.writes), default=1), ()
+            )
+
+
+def _simple(chip: Chip, name: str, form: Form, elements: int, steps: tuple[str, ...]) -> Stream:
+    moved = work(form)
+    pieces, size = _pieces(chip, elements)
+    return Stream(name, pieces, size, (Walk(moved.read_bytes, moved.read_bytes, steps),), moved.written_bytes)
+
+
+def _rows(chip: Chip, form: Rows) -> Stream:
+    """Rows that stay in registers are read once; longer ones once a pass, from the cache where they fit."""
+    moved = work(form)
+    count, length = max(1, form.count), max(1, form.elements)
+    groups = _pass_groups(form)
+    writes_elements = any(not form.per_row(result) for result in form.results)
+    kept = length <= _REGISTER_ROW and any(each.join == "maximum" for each in form.passes)
+    again = 0 if kept else len(groups) - 1 + writes_elements
+    steps = [_pass_steps(group, length) for group in groups]
+    if writes_elements:
+        steps.append(form.write.operations)
+    per_piece = _rows_per_piece(chip, form, length)
+    pieces = -(-count // per_piece)
+    first = Walk(moved.read_bytes, moved.read_bytes, steps[0])
+    hit = _hit_share(chip, moved.read_bytes / count, count, per_piece)
+    walks = [first]
+    for index, operations in enumerate(steps[1:], start=1):
+        reads = moved.read_bytes if index <= again else 0.0
+        walks.append(Walk(reads * (1 - hit), reads, operations))
+    if length > pieces * 65536:
+        pieces, size = _pieces(chip, count * length)
+        return Stream("rows", pieces, size, tuple(walks), moved.written_bytes)
+    return Stream("rows", pieces, per_piece * length, tuple(walks), moved.written_bytes)
+
+
+def _pass_groups(form: Rows) -> list[list[Pass]]:
+    """Passes that one walk can do together: sums of powers keep running moments."""
+    groups: list[list[Pass]] = []
+    for each in form.passes:
+        if groups and each.join == "sum" and groups[-1][-1].join == "sum":
+            groups[-1].append(each)
+        else:
+            groups.append([each])
+    return groups or [[]]
+
+
+def _pass_steps(group: list[Pass], length: int) -> tuple[str, ...]:
+    steps: list[str] = []
+    for each in group:
+        steps += each.recipe.operations
+        again = max(1, ceil(log2(length))) if each.join == "order" and length > 1 else 1
+        steps += ["add"] * again
+    return tuple(steps)
+
+
+def _rows_per_piece(chip: Chip, form: Rows, length: int) -> int:
+    """Rows that one core holds in one of its two slots."""
+    size = max((operand.bytes / max(1, operand.distinct) for operand in form.operands), default=4.0)
+    threads = min(1024, max(64, 2 ** ceil(log2(max(1.0, length * size / 16)))))
+    held = min(16, max(1, 2048 // threads))
+    if any(each.join != "maximum" for each in form.passes[:1]):
+        held = 16
+    spread = ceil(form.count / (chip.cores * 2))
+    return max(1, min(held // 2 or 1, spread))
+
+
+def _hit_share(chip: Chip, row_bytes: float, count: int, per_piece: int) -> float:
+    """Part of a row that is still in the shared cache when it is walked again."""
+    cache = shared_cache_bytes(chip)
+    flying = 2 * min(count, chip.cores * per_piece * 2) * row_bytes
+    if not cache:
+        local = chip.memories[local_memory(chip)].capacity_bytes
+        return 1.0 if 2 * row_bytes <= local else 0.0
+    return min(1.0, max(0.0, (1.61 - flying / cache) / (1.61 - 0.45)))

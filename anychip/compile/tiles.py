@@ -1,0 +1,150 @@
+"""Which result tile a vendor's library would take, and what reuse between tiles leaves of the traffic.
+
+Choosing uses a quick estimate; the price is always the simulator's.
+"""
+
+from __future__ import annotations
+
+from math import ceil, sqrt
+from typing import NamedTuple
+
+from anychip.blocks import MatrixEngine, ceil_div
+from anychip.chips import Chip
+from anychip.compile.layout import local_memory, shared_cache_bytes
+
+#: Most tiles that a core keeps in flight.
+_MOST_RESIDENT = 8
+
+
+class Problem(NamedTuple):
+    """A contraction as far as tiling sees it.
+
+    Args:
+        count: independent problems.
+        m: rows.
+        n: columns.
+        k: products in a sum.
+        left_bytes: distinct bytes of the left operand, all problems.
+        right_bytes: of the right operand.
+        result_bytes: of the result.
+        element: bytes of one operand element as it is loaded.
+        format: in which products are formed.
+    """
+
+    count: int
+    m: int
+    n: int
+    k: int
+    left_bytes: int
+    right_bytes: int
+    result_bytes: int
+    element: float
+    format: str
+
+
+class Tiling(NamedTuple):
+    """Result tiles of m x n, k products a step, every sum cut into `splits`."""
+
+    m: int
+    n: int
+    k: int
+    splits: int
+
+    def tiles(self, problem: Problem) -> int:
+        """Iterations of the grid."""
+        return problem.count * ceil_div(problem.m, self.m) * ceil_div(problem.n, self.n) * self.splits
+
+    def depth(self, problem: Problem) -> int:
+        """Products of one sum that one iteration forms, padded to whole steps."""
+        return ceil_div(ceil_div(problem.k, self.splits), self.k) * self.k
+
+
+def resident_tiles(unit: MatrixEngine, tiling: Tiling) -> int:
+    """Tiles in flight on one core: as many as fill its accumulators."""
+    full = getattr(unit, "full_results", 1)
+    return min(_MOST_RESIDENT, max(1, full // (tiling.m * tiling.n)))
+
+
+def choose(chip: Chip, problem: Problem) -> Tiling:
+    """The tiling with the shortest estimate among the policy's menu.
+
+    A tile whose double-buffered operands do not fit the local memory takes shorter steps, down to the
+    policy's granule, or drops out.
+    """
+    unit = chip.engines[chip.multiplier(problem.format)].block
+    assert isinstance(unit, MatrixEngine)  # noqa: S101 - `multiplier` names a matrix engine
+    menu = chip.policy.tiles or (chip.policy.tile[:2],)
+    best: tuple[float, Tiling] | None = None
+    for m, n in menu:
+        step = _step(chip, m, n, problem)
+        if step is None:
+            continue
+        for splits in chip.policy.splits:
+            if splits > 1 and problem.k < splits * 2 * step:
+                continue
+            tiling = Tiling(m, n, step, splits)
+            ticks = estimate(chip, unit, problem, tiling)
+            if best is None or ticks < best[0]:
+                best = ticks, tiling
+    if best is not None:
+        return best[1]
+    return Tiling(*min(menu, key=lambda tile: tile[0] * tile[1]), 1, 1)
+
+
+def _step(chip: Chip, m: int, n: int, problem: Problem) -> int | None:
+    """Products per step that fit the local memory: the policy's, or fewer."""
+    step = min(chip.policy.tile[2], max(1, problem.k))
+    capacity = chip.memories[local_memory(chip)].capacity_bytes
+    per_product = chip.policy.depth * (m + n) * problem.element + 0.0
+    while step > 1 and step * per_product > capacity:
+        step //= 2
+    return step if step * per_product <= capacity else None
+
+
+def far_reads(chip: Chip, problem: Problem, tiling: Tiling, resident: int) -> tuple[float, float]:
+    """How often the left and the right operand cross the link of main memory.
+
+    Once if both stay in their share of the shared cache; otherwise as often as a near-square patch of the
+    tiles in flight needs them again. Without a shared cache nothing is shared between cores.
+    """
+    rows, columns = ceil_div(problem.m, tiling.m), ceil_div(problem.n, tiling.n)
+    cache = shared_cache_bytes(chip)
+    if not cache:
+        return float(columns), float(rows)
+    if problem.left_bytes + problem.right_bytes < chip.policy.cache_share * cache:
+        return 1.0, 1.0
+    flying = chip.cores * resident
+    side = sqrt(flying * tiling.m * tiling.n)
+    patch_rows = min(rows, max(1.0, side / tiling.m))
+    patch_columns = min(columns, max(1.0, flying / patch_rows))
+    patch_rows = min(rows, max(1.0, flying / patch_columns))
+    return max(1.0, columns / patch_columns), max(1.0, rows / patch_rows)
+
+
+def estimate(chip: Chip, unit: MatrixEngine, problem: Problem, tiling: Tiling) -> float:
+    """Ticks that the tiling might take: the slowest of arithmetic, main memory and cache port."""
+    resident = resident_tiles(unit, tiling)
+    tiles, depth = tiling.tiles(problem), tiling.depth(problem)
+    extents = (tiling.m, tiling.n, depth)
+    busy = float(unit.timing("multiply", extents, problem.format).busy)
+    if getattr(unit, "drain_depth", 0):
+        busy += unit.timing("drain", extents[:2], problem.format).busy
+    busy *= chip.clock_hz / chip.clock_of(unit)
+    full, rest = divmod(tiles, chip.cores * resident)
+    companions = ceil_div(rest, chip.cores)
+    compute = full * resident * busy * unit.slowdown("multiply", extents, resident)
+    if companions:
+        compute += companions * busy * unit.slowdown("multiply", extents, companions)
+    left, right = far_reads(chip, problem, tiling, resident)
+    far = left * problem.left_bytes + right * problem.right_bytes + problem.result_bytes
+    partial = tiling.splits * problem.count * problem.m * problem.n * 4 if tiling.splits > 1 else 0
+    far_link = chip.links[chip.load.links[0]]
+    memory = (far + 2 * partial) / far_link.sustained_bytes_per_second * chip.clock_hz
+    near = 0.0
+    if len(chip.load.links) > 1:
+        link = chip.links[chip.load.links[-1]]
+        ports = 1 if link.shared else min(chip.cores, tiles)
+        moved = tiles * (min(tiling.m, problem.m) + min(tiling.n, problem.n)) * depth * problem.element
+        near = (moved + partial) / (link.sustained_bytes_per_second * ports) * chip.clock_hz
+    extra = (chip.sequencer.launch_cycles + chip.clock_hz * 1e-6) if tiling.splits > 1 else 0.0
+    return max(compute, memory, near) + extra + 1e-3 * ceil(near)
