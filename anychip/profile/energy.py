@@ -51,21 +51,29 @@ def energy_of(chip: Chip, demand: Demand, seconds: float) -> Energy:
 
 
 def _working(chip: Chip, demand: Demand) -> list[EnergyPart]:
+    """Arithmetic by engine, then movement by link.
+
+    A link without an energy of its own is left out, unless it leads to main memory: fitted energies of
+    arithmetic and of main memory contain the caches and buffers on the way.
+    """
     power = chip.power or Power()
-    parts: list[EnergyPart] = []
-    if demand.macs:
-        known = [(power.mac_j.get(name), count) for name, count in demand.macs]
-        spent = None
-        if all(fact is not None for fact, _ in known):
-            spent = total_of(joules(fact, count) for fact, count in known if fact is not None)
-        parts.append(EnergyPart(chip.matrix_name, "matrix", spent))
+    by_engine: dict[str, list[tuple[Fact | None, int]]] = {}
+    for name, count in demand.macs:
+        by_engine.setdefault(chip.multiplier(name), []).append((power.mac_j.get(name), count))
+    parts = [EnergyPart(engine, "matrix", _sum_known(known)) for engine, known in by_engine.items()]
     lanes = sum(count for _, count in demand.lane_operations)
     if lanes:
-        per_lane = power.lane_operation_j
-        parts.append(EnergyPart("lanes", "vector", None if per_lane is None else joules(per_lane, lanes)))
-    main = {chip.load.links[0], chip.store.links[0]} if chip.load.links and chip.store.links else set[str]()
+        parts.append(EnergyPart("lanes", "vector", _sum_known([(power.lane_operation_j, lanes)])))
+    main = {*chip.load.links[:1], *chip.store.links[:1]}
     for name, moved in demand.traffic_bytes:
         per_byte = power.byte_j.get(name)
-        role = "memory" if name in main else "link"
-        parts.append(EnergyPart(name, role, None if per_byte is None else joules(per_byte, moved)))
+        if per_byte is not None or name in main:
+            role = "memory" if name in main else "link"
+            parts.append(EnergyPart(name, role, _sum_known([(per_byte, moved)])))
     return parts
+
+
+def _sum_known(amounts: list[tuple[Fact | None, int]]) -> Range | None:
+    """Facts times amounts, added; None if a fact is missing."""
+    known = [joules(fact, amount) for fact, amount in amounts if fact is not None]
+    return total_of(known) if len(known) == len(amounts) else None

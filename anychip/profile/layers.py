@@ -169,6 +169,23 @@ def _first(counter: Counter[str]) -> str:
     return max(counter, key=lambda name: counter[name]) if counter else ""
 
 
+def belongs(place: Place, layer: Layer) -> bool:
+    """Whether what happened at a place is part of a layer of a tree."""
+    names, path = layer.name.removesuffix(" itself").split("."), _path_of(place)
+    if not place.module or place.phase == "optimizer":
+        return path == (layer.name,)
+    return len(path) >= len(names) and all(map(_matches, names, path))
+
+
+def _matches(pattern: str, part: str) -> bool:
+    if pattern == part or (pattern == "*" and part.isdigit()):
+        return True
+    if not part.isdigit() or pattern.strip("0123456789,-"):
+        return False
+    ranges = [piece.partition("-") for piece in pattern.split(",")]
+    return any(int(low) <= int(part) <= int(high or low) for low, _, high in ranges)
+
+
 def top(layers: tuple[Layer, ...], rows: int) -> tuple[tuple[Layer, ...], int]:
     """The most telling rows of a tree: the largest is opened as long as its parts fit.
 

@@ -377,3 +377,8 @@ class Profile:
         from anychip.profile.terminal import text_of
 
         return text_of(self)
+
+    def _repr_html_(self) -> str:
+        from anychip.profile.page import fragment_of
+
+        return fragment_of(self)

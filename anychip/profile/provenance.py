@@ -38,7 +38,7 @@ class Provenance:
         self._note(links, plays * division.memory_wait)
         self._note(overhead, plays * (division.launch + division.host))
 
-    def add_transfer(self, facts: Mapping[str, Fact], ticks: int) -> None:
+    def add_transfer(self, facts: list[Fact], ticks: int) -> None:
         """Time on the link to the host."""
         self._note(facts, ticks)
 

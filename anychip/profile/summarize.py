@@ -31,9 +31,6 @@ from anychip.programs.program import Demand, Program
 from anychip.simulate.machine import link_peaks, rate_ticks
 from anychip.simulate.trace import Span, Trace
 
-#: Name of a chip's link to its host, where it has one.
-HOST_LINK = "host"
-
 
 def summarize(
     graph: Graph,
@@ -65,8 +62,8 @@ def summarize(
     outside = add((pieces.setup, pieces.rest)) if pieces.repeated else None
     setup = accounts.portion(outside, 1) if outside and _is_anything(outside) else None
     provenance = rests_on(chip, accounts.played())
-    host = chip.links.get(HOST_LINK)
-    provenance.add_transfer(host.facts if host else {}, everything.division.transfer)
+    host = chip.policy.facts.get("host_bytes_per_second")
+    provenance.add_transfer([] if host is None else [host], everything.division.transfer)
     return Profile(
         workload=graph.name,
         chip=chip.name,
@@ -148,15 +145,12 @@ class _Accounts:
         ]
 
     def transfer_ticks(self, transfer: Transfer) -> int:
-        """Time of copies between host and device; 0 where the chip has no link to a host."""
-        link = self.chip.links.get(HOST_LINK)
-        if link is None:
+        """Time of copies between host and device; 0 where the chip is the host, or its link is not known."""
+        rate = self.chip.policy.host_bytes_per_second
+        if rate is None:
             return 0
-        return sum(
-            rate_ticks(self.chip.clock_hz, link.bytes_per_second, size) + link.latency_cycles
-            for size in (transfer.to_device_bytes, transfer.to_host_bytes)
-            if size
-        )
+        sizes = (transfer.to_device_bytes, transfer.to_host_bytes)
+        return sum(rate_ticks(self.chip.clock_hz, rate, size) for size in sizes)
 
     def _piece_transfer_ticks(self, piece: Piece) -> int:
         return sum(self.transfer_ticks(transfer) for transfer in piece.transfers)
@@ -217,7 +211,6 @@ class _Accounts:
                 peaks[name] * (2 if link.duplex else 1),
             )
             for name, link in self.chip.links.items()
-            if name != HOST_LINK
         )
 
     def pass_groups(self, pieces: tuple[Piece, ...]) -> list[PassGroup]:
@@ -278,10 +271,13 @@ def _is_anything(piece: Piece) -> bool:
 
 
 def _roof(chip: Chip) -> Roof:
-    clock = chip.clock_of(chip.matrix)
-    rates = tuple(
-        (name, chip.matrix.macs_per_cycle(name) * clock * chip.cores) for name in sorted(chip.matrix.rates)
-    )
+    formats = {
+        name
+        for engine in chip.engines.values()
+        if isinstance(engine.block, MatrixEngine)
+        for name in engine.block.rates
+    }
+    rates = tuple((name, chip.macs_per_second(name)) for name in sorted(formats))
     peaks = link_peaks(chip)
     main = chip.load.links[0] if chip.load.links else next(iter(peaks))
     return Roof(rates, peaks[main])
@@ -289,7 +285,8 @@ def _roof(chip: Chip) -> Roof:
 
 def _notes(graph: Graph, trace: Trace, chip: Chip, everything: Portion) -> list[str]:
     notes: list[str] = []
-    if (everything.to_device_bytes or everything.to_host_bytes) and HOST_LINK not in chip.links:
+    copied = everything.to_device_bytes or everything.to_host_bytes
+    if copied and chip.policy.host_bytes_per_second is None and chip.kind != "cpu":
         notes.append("copies between host and device take no time here: the chip's host link is not known")
     if any(span.extrapolated for spans in trace.segments for span in spans):
         notes.append("some loops never became periodic; the rest of them was extrapolated")

@@ -47,15 +47,11 @@ def bound_name(profile: Profile, bound: str) -> str:
     """An engine, link or cause as reports call it."""
     for engine in profile.whole.engines:
         if engine.name == bound:
-            return "matrix engine" if engine.role == "matrix" else _engine(bound)
+            return bound if bound.endswith("engine") else f"{bound} engine"
     for link in profile.whole.links:
         if link.name == bound:
             return "device memory" if link.role == "memory" else f"link {bound}"
     return _BOUND_WORDS.get(bound, bound)
-
-
-def _engine(name: str) -> str:
-    return name if name.endswith("engine") else f"{name} engine"
 
 
 def percent(share: float) -> str:

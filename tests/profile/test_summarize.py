@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anychip.blocks import Link
 from anychip.chips import Chip
 from anychip.facts import Fact
 from anychip.profile import Profile, summarize
 from anychip.profile.division import divide
 from anychip.profile.money import Rent
 from anychip.profile.profile import Layer
+from anychip.programs.graph import Memory
 from anychip.programs.program import Demand
 from anychip.simulate.trace import EngineTime, Span
 from tests.profile import workload
 
 CHIP = workload.chip()
-WITH_HOST = CHIP.altered(links={**CHIP.links, "host": Link(bytes_per_second=1e9, latency_cycles=100)})
+WITH_HOST = CHIP.altered(policy=replace(CHIP.policy, host_bytes_per_second=1e9))
 ENGINES = tuple(CHIP.engines)
 
 
@@ -183,10 +184,6 @@ def test_a_chip_without_a_host_link_says_so() -> None:
 
 
 def test_a_model_that_does_not_fit_says_by_how_much() -> None:
-    from dataclasses import replace
-
-    from anychip.programs.graph import Memory
-
     graph = replace(
         workload.graph(), memory=Memory(peak_bytes=9 * 2**30, peak_by_kind=(("parameter", 9 * 2**30),))
     )
