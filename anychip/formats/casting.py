@@ -1,18 +1,20 @@
-"""Casting to floating-point formats in NumPy: the reference whose bits every compiled path repeats.
+"""Casting to floating-point formats: the compiled core where it serves, else NumPy, the reference.
 
-Everything happens on the integer fields of float64, which holds every input exactly.
+In NumPy everything happens on the integer fields of float64, which holds every input exactly.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anychip.formats import compiled
 from anychip.formats.randomness import random_bits
-from anychip.formats.rounding import Stochastic
+from anychip.formats.rounding import GENERATORS, Direction, Rounding, Stochastic
 
 if TYPE_CHECKING:
     from anychip.formats.floating import CastRule, Float
@@ -24,6 +26,8 @@ _ONE = np.uint64(1)
 _ZERO = np.uint64(0)
 #: Elements worked on at once, so that the intermediate arrays stay in the cache.
 _CHUNK = 1 << 16
+_DIRECTIONS: tuple[str, ...] = get_args(Direction)
+_SOME_STOCHASTIC = Rounding.stochastic(seed=0)
 
 
 def round_values(
@@ -31,12 +35,96 @@ def round_values(
 ) -> NDArray[np.floating]:
     """`array` rounded to `format`, as an array of its carrier type."""
     result = np.empty(array.shape, format.carrier) if out is None else out
+    single = singles(array, format)
+    if single is not None and result.flags.c_contiguous:
+        to_values(format, rule, single.ctypes.data, result.ctypes.data, single.size)
+        return result
     return _chunked(array, format, rule, result, _round)
 
 
 def encode_values(array: NDArray[Any], format: Float, rule: CastRule) -> NDArray[np.unsignedinteger]:
     """The codes of `array` cast to `format`."""
-    return _chunked(array, format, rule, np.empty(array.shape, format.code_type), _encode)
+    result = np.empty(array.shape, format.code_type)
+    single = singles(array, format) if format.bits <= 16 else None
+    if single is not None:
+        to_codes(format, rule, single.ctypes.data, result.ctypes.data, single.size)
+        return result
+    return _chunked(array, format, rule, result, _encode)
+
+
+def singles(array: NDArray[Any], format: Float) -> NDArray[np.float32] | None:
+    """`array` as contiguous float32 if it is exact and the compiled core casts to `format`, else None."""
+    exact = array.dtype == np.float32 or (array.dtype.itemsize <= 2)
+    if not exact or format.carrier is not np.float32 or compiled.library() is None:
+        return None
+    return np.ascontiguousarray(array, np.float32)
+
+
+def to_values(format: Float, rule: CastRule, source: int, result: int, count: int) -> None:
+    """Casts `count` fp32 at address `source` to fp32 values of `format` at `result`, which may be the same.
+
+    The rule must be complete (`Float.rule`), the core loaded.
+    """
+    compiled.library().anychip_to_values(job(format, rule), source, result, count)
+
+
+def to_codes(format: Float, rule: CastRule, source: int, result: int, count: int) -> None:
+    """Casts `count` fp32 at address `source` to codes of `format` (8 or 16 bits each) at `result`."""
+    core = compiled.library()
+    write = core.anychip_to_codes8 if format.storage_bytes == 1 else core.anychip_to_codes16
+    write(job(format, rule), source, result, count)
+
+
+@lru_cache(maxsize=256)
+def _job(format: Float, rule: CastRule) -> compiled.Cast:
+    """Everything of the cast's description but its random numbers."""
+
+    def code(value: float) -> int:
+        return int(_encode(np.array([value]), format, format.rule())[0])
+
+    def bits(value: float) -> int:
+        return int(np.float32(value).view(np.uint32))
+
+    overflow = {"infinity": np.inf, "nan": np.nan, "saturate": format.max_finite}[rule.overflow or "infinity"]
+    one = np.array([0x7FF << 52], np.uint64)
+    infinite = float(_special(one, one & _ZERO, format, rule)[0])
+    nan = np.nan if format.has_nan else format.max_finite
+    flush_in = rule.subnormals == "flush-in-out"
+    return compiled.Cast(
+        significand_bits=format.significand_bits,
+        emin=format.emin,
+        exponent_bits=format.exponent_bits,
+        bits=format.bits,
+        direction=_DIRECTIONS.index(rule.rounding.direction),
+        flush_out=int(rule.subnormals != "keep" or not format.subnormals),
+        flush_in=int(flush_in),
+        negative_zero=int(format.has_negative_zero),
+        max_code=code(format.max_finite),
+        overflow_code=code(overflow),
+        stay_code=code(format.max_finite),
+        infinity_code=code(infinite),
+        nan_code=code(nan),
+        nan_payload=int(rule.payload == "keep" and format.specials == "ieee"),
+        overflow_value=bits(overflow),
+        stay_value=bits(format.max_finite),
+        infinity_value=bits(infinite),
+        nan_value=bits(nan),
+    )
+
+
+def job(format: Float, rule: CastRule) -> compiled.Cast:
+    """The cast as the compiled core reads it."""
+    rounding = rule.rounding
+    if not isinstance(rounding, Stochastic):
+        return _job(format, rule)
+    # The place of the tensor changes from call to call; the rest is worked out once.
+    made = compiled.Cast.from_buffer_copy(_job(format, replace(rule, rounding=_SOME_STOCHASTIC)))
+    made.generator = GENERATORS.index(rounding.generator)
+    made.word_bits = rounding.word_bits(format.random_word_bits)
+    made.random_bits = rounding.bits or made.word_bits
+    made.seed_low, made.seed_high = rounding.seed & 0xFFFFFFFF, rounding.seed >> 32
+    made.tensor, made.step, made.element = rounding.tensor, rounding.step, rounding.element
+    return made
 
 
 def _chunked(array: NDArray[Any], format: Float, rule: CastRule, result: Any, work: Any) -> Any:

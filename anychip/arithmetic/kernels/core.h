@@ -1,0 +1,78 @@
+// What the compiled core and Python agree on. Every struct has a mirror in anychip/formats/compiled.py.
+#pragma once
+#include <cstdint>
+
+extern "C" {
+
+// How the elements of an array are stored.
+enum Kind : int32_t { FP32 = 0, BF16 = 1, FP16 = 2, CODE8 = 3, CODE16 = 4 };
+
+enum Direction : int32_t { NEAREST_EVEN, NEAREST_AWAY, TOWARD_ZERO, UP, DOWN, TO_ODD, STOCHASTIC };
+
+enum Generator : int32_t { PHILOX10, PHILOX7, LFSR, XORWOW };
+
+// A cast of fp32 values to a format of at most 24 significant bits within fp32's range.
+struct Cast {
+    int32_t significand_bits, emin, exponent_bits, bits;
+    int32_t direction, flush_out, flush_in, negative_zero;
+    uint32_t max_code;        // code of the largest finite value, without sign
+    uint32_t overflow_code;   // what an overflow becomes
+    uint32_t stay_code;       // what an overflow becomes where the direction points back
+    uint32_t infinity_code;   // what an infinite input becomes
+    uint32_t nan_code;        // what NaN becomes, without sign
+    int32_t nan_payload, reserved;
+    uint32_t overflow_value, stay_value, infinity_value, nan_value;  // the same as fp32 bits
+    int32_t generator, random_bits, word_bits;
+    uint32_t seed_low, seed_high, tensor, step;
+    uint64_t element;
+};
+
+// One operand or result of a product: address, storage and strides in elements.
+struct Matrix {
+    void *data;
+    int32_t kind;
+    int32_t reserved;
+    int64_t batch_stride, row_stride, column_stride;
+    const float *table;  // values of the codes of kind CODE8 and CODE16
+};
+
+enum OrderKind : int32_t { SEQUENTIAL, TILES, TREE, PAIRWISE, LANES };
+
+// result[b] = start[b] + left[b] right[b], accumulated in fp32 in the declared order.
+struct Product {
+    Matrix left, right, start, result;  // start.data may be null
+    int64_t batch, rows, columns, depth;
+    int32_t order;            // OrderKind
+    int32_t narrow_operands;  // 1: fp32 operands are rounded to bf16 on the way in
+    int64_t length;           // of a tile, tree group or lane set
+    const float *bias;        // added to every row after the sum, with one rounding; may be null
+};
+
+// result[o] = start[o] + sum over i of values[o * outer_stride + i * inner_stride].
+struct Sum {
+    const float *values;
+    const float *start;
+    float *result;
+    int64_t outer, inner, outer_stride, inner_stride;
+    int32_t order, reserved;
+    int64_t length;
+};
+
+typedef void (*Work)(void *context, int64_t first, int64_t last);
+
+// What one instruction set path offers.
+struct Path {
+    const char *name;
+    void (*to_values)(const Cast *, const float *, float *, int64_t first, int64_t last);
+    void (*to_codes8)(const Cast *, const float *, uint8_t *, int64_t first, int64_t last);
+    void (*to_codes16)(const Cast *, const float *, uint16_t *, int64_t first, int64_t last);
+    void (*decode8)(const float *table, const uint8_t *, float *, int64_t first, int64_t last);
+    void (*decode16)(const float *table, const uint16_t *, float *, int64_t first, int64_t last);
+    void (*product)(const Product *, int64_t batch, int64_t row0, int64_t row1, int64_t col0, int64_t col1);
+    int64_t row_grain, column_grain;
+    void (*sum)(const Sum *, int64_t first, int64_t last);
+    int (*curve)(int32_t which, const float *, float *, int64_t first, int64_t last);
+    int (*curve_double)(int32_t which, const double *, double *, int64_t first, int64_t last);
+    int (*probe)(void);  // 1 if the instructions behave as specified
+};
+}

@@ -1,0 +1,285 @@
+// Choice of path, threads, and the entry points that Python calls. Work is cut into fixed chunks, so that a
+// result never depends on how many threads share them.
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+#include <thread>
+#include <vector>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+#if !defined(_WIN32)
+#include <pthread.h>
+#endif
+
+#include "core.h"
+
+#if defined(__x86_64__)
+extern "C" const Path anychip_path_baseline, anychip_path_avx2, anychip_path_avx512;
+#else
+extern "C" const Path anychip_path_baseline;
+#endif
+
+namespace {
+
+// Rounding to nearest and gradual underflow, whatever the caller's thread has set (torch can flush).
+struct Environment {
+#if defined(__x86_64__)
+    unsigned saved = _mm_getcsr();
+    Environment() { _mm_setcsr(0x1F80); }
+    ~Environment() { _mm_setcsr(saved); }
+#elif defined(__aarch64__)
+    uint64_t saved;
+    Environment() {
+        asm volatile("mrs %0, fpcr" : "=r"(saved));
+        asm volatile("msr fpcr, %0" ::"r"((uint64_t)0));
+    }
+    ~Environment() { asm volatile("msr fpcr, %0" ::"r"(saved)); }
+#endif
+};
+
+class Pool {
+  public:
+    // Runs work on chunks 0..count-1 and returns when all are done.
+    void run(int64_t count, Work work, void *context) {
+        const int helpers = (int)std::min<int64_t>(wanted_, count) - 1;
+        std::unique_lock<std::mutex> alone(entry_, std::try_to_lock);
+        if (helpers <= 0 || !alone.owns_lock()) {
+            for (int64_t i = 0; i < count; ++i) work(context, i, i + 1);
+            return;
+        }
+        grow(helpers);
+        {
+            std::lock_guard<std::mutex> lock(mutex_);
+            work_ = work, context_ = context, count_ = count, next_ = 0;
+            active_ = helpers, pending_ = helpers;
+            ++turn_;
+        }
+        wake_.notify_all();
+        drain();
+        for (int spin = 0; spin < 4000 && left_.load(std::memory_order_acquire) != turn_; ++spin) pause();
+        std::unique_lock<std::mutex> lock(mutex_);
+        done_.wait(lock, [&] { return pending_ == 0; });
+    }
+
+    void set_threads(int threads) { wanted_ = std::max(1, threads); }
+    int threads() const { return wanted_; }
+
+    // After a fork only the calling thread is left; what it held stays with the parent.
+    static Pool *instance;
+
+  private:
+    static void pause() {
+#if defined(__x86_64__)
+        _mm_pause();
+#endif
+    }
+
+    void drain() {
+        for (;;) {
+            const int64_t i = next_.fetch_add(1);
+            if (i >= count_) return;
+            work_(context_, i, i + 1);
+        }
+    }
+
+    void grow(int helpers) {
+        while ((int)started_ < helpers) {
+            const int index = started_++;
+            std::thread([this, index] { helper(index); }).detach();
+        }
+    }
+
+    void helper(int index) {
+        const Environment environment;
+        uint64_t seen = 0;
+        for (;;) {
+            for (int spin = 0; spin < 2000 && turn_.load(std::memory_order_acquire) == seen; ++spin) pause();
+            {
+                std::unique_lock<std::mutex> lock(mutex_);
+                wake_.wait(lock, [&] { return turn_ != seen; });
+                seen = turn_;
+                if (index >= active_) continue;
+            }
+            drain();
+            std::lock_guard<std::mutex> lock(mutex_);
+            if (--pending_ == 0) {
+                left_.store(turn_, std::memory_order_release);
+                done_.notify_one();
+            }
+        }
+    }
+
+    std::mutex entry_, mutex_;
+    std::condition_variable wake_, done_;
+    std::atomic<int64_t> next_{0};
+    std::atomic<uint64_t> turn_{0}, left_{0};
+    Work work_ = nullptr;
+    void *context_ = nullptr;
+    int64_t count_ = 0;
+    int started_ = 0, wanted_ = 1, active_ = 0, pending_ = 0;
+};
+
+// Never destroyed: helpers may still wait when the process exits.
+Pool *Pool::instance = new Pool;
+
+void after_fork() {
+    const int threads = Pool::instance->threads();
+    Pool::instance = new Pool;
+    Pool::instance->set_threads(threads);
+}
+
+const Path *chosen = &anychip_path_baseline;
+
+struct Registration {
+    Registration() {
+#if !defined(_WIN32)
+        pthread_atfork(nullptr, nullptr, after_fork);
+#endif
+    }
+} registration;
+
+int candidates(const Path **out) {
+    int count = 0;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma"))
+        out[count++] = &anychip_path_avx512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) out[count++] = &anychip_path_avx2;
+#endif
+    out[count++] = &anychip_path_baseline;
+    return count;
+}
+
+// Elements of one chunk of a pass over memory; a multiple of every group of random numbers.
+constexpr int64_t kChunk = 1 << 16;
+
+template <typename F>
+void parallel(int64_t count, const F &f) {
+    const Environment environment;
+    Pool::instance->run(
+        count, [](void *context, int64_t first, int64_t last) {
+            for (int64_t i = first; i < last; ++i) (*static_cast<const F *>(context))(i);
+        },
+        const_cast<F *>(&f));
+}
+
+template <typename F>
+void chunked(int64_t n, int64_t chunk, const F &f) {
+    parallel((n + chunk - 1) / chunk, [&](int64_t i) { f(i * chunk, std::min(n, (i + 1) * chunk)); });
+}
+
+}  // namespace
+
+extern "C" {
+
+// Bumped when core.h changes; Python refuses a library built from other sources.
+int32_t anychip_version() { return 1; }
+
+// Names of the paths that this processor can run and that behave as specified, best first, one a line.
+int32_t anychip_paths(char *out, int32_t size) {
+    const Environment environment;
+    const Path *paths[4];
+    const int count = candidates(paths);
+    int32_t used = 0;
+    for (int i = 0; i < count; ++i) {
+        if (!paths[i]->probe()) continue;
+        const int32_t length = (int32_t)std::strlen(paths[i]->name);
+        if (used + length + 2 > size) break;
+        std::memcpy(out + used, paths[i]->name, (size_t)length);
+        used += length;
+        out[used++] = '\n';
+    }
+    out[used] = 0;
+    return used;
+}
+
+int32_t anychip_choose(const char *name) {
+    const Path *paths[4];
+    const int count = candidates(paths);
+    for (int i = 0; i < count; ++i)
+        if (!std::strcmp(paths[i]->name, name)) {
+            chosen = paths[i];
+            return 1;
+        }
+    return 0;
+}
+
+void anychip_threads(int32_t threads) { Pool::instance->set_threads(threads); }
+
+void anychip_to_values(const Cast *c, const float *in, float *out, int64_t n) {
+    chunked(n, kChunk, [&](int64_t a, int64_t b) { chosen->to_values(c, in, out, a, b); });
+}
+
+void anychip_to_codes8(const Cast *c, const float *in, uint8_t *out, int64_t n) {
+    chunked(n, kChunk, [&](int64_t a, int64_t b) { chosen->to_codes8(c, in, out, a, b); });
+}
+
+void anychip_to_codes16(const Cast *c, const float *in, uint16_t *out, int64_t n) {
+    chunked(n, kChunk, [&](int64_t a, int64_t b) { chosen->to_codes16(c, in, out, a, b); });
+}
+
+void anychip_decode8(const float *table, const uint8_t *in, float *out, int64_t n) {
+    chunked(n, kChunk, [&](int64_t a, int64_t b) { chosen->decode8(table, in, out, a, b); });
+}
+
+void anychip_decode16(const float *table, const uint16_t *in, float *out, int64_t n) {
+    chunked(n, kChunk, [&](int64_t a, int64_t b) { chosen->decode16(table, in, out, a, b); });
+}
+
+void anychip_product(const Product *p) {
+    // Regions of the result, no smaller than pays for packing; a batch of small products is spread whole.
+    const int64_t threads = Pool::instance->threads();
+    int64_t row_parts = 1, column_parts = 1;
+    const int64_t work = p->rows * p->columns * (p->depth > 0 ? p->depth : 1);
+    if (p->batch < 2 * threads && work > 65536 && threads > 1) {
+        if (p->columns >= p->rows && p->columns >= 2 * chosen->column_grain) {
+            column_parts = std::min(threads, p->columns / chosen->column_grain);
+        } else {
+            row_parts = std::max<int64_t>(1, std::min(threads, p->rows / chosen->row_grain));
+        }
+    }
+    const auto cut = [](int64_t extent, int64_t parts, int64_t grain, int64_t i) {
+        const int64_t units = (extent + grain - 1) / grain;
+        return std::min(extent, units * i / parts * grain);
+    };
+    const auto region = [&](int64_t i) {
+        const int64_t column = i % column_parts, row = i / column_parts % row_parts;
+        chosen->product(p, i / (column_parts * row_parts), cut(p->rows, row_parts, chosen->row_grain, row),
+                        cut(p->rows, row_parts, chosen->row_grain, row + 1),
+                        cut(p->columns, column_parts, chosen->column_grain, column),
+                        cut(p->columns, column_parts, chosen->column_grain, column + 1));
+    };
+    const int64_t regions = p->batch * row_parts * column_parts;
+    if (work * p->batch < 16384) {
+        const Environment environment;
+        for (int64_t i = 0; i < regions; ++i) region(i);
+        return;
+    }
+    parallel(regions, region);
+}
+
+void anychip_sum(const Sum *s) {
+    const int64_t chunk = std::max<int64_t>(64, kChunk / std::max<int64_t>(1, s->inner) / 64 * 64);
+    chunked(s->outer, chunk, [&](int64_t a, int64_t b) { chosen->sum(s, a, b); });
+}
+
+int32_t anychip_curve(int32_t which, const float *in, float *out, int64_t n) {
+    std::atomic<int> known{1};
+    chunked(n, kChunk / 4, [&](int64_t a, int64_t b) {
+        if (!chosen->curve(which, in, out, a, b)) known = 0;
+    });
+    return known;
+}
+
+int32_t anychip_curve_double(int32_t which, const double *in, double *out, int64_t n) {
+    std::atomic<int> known{1};
+    chunked(n, kChunk / 4, [&](int64_t a, int64_t b) {
+        if (!chosen->curve_double(which, in, out, a, b)) known = 0;
+    });
+    return known;
+}
+}

@@ -1,0 +1,413 @@
+// Matrix products whose every element is summed in the declared order: a chain of fused multiply-adds per
+// element, vectors across columns, never across the sum. Blocking in K is free: a chain that is put down in
+// memory between blocks keeps its bits.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "casts.h"
+#include "core.h"
+
+namespace ANYCHIP_PATH {
+
+// A vector of the path: W floats, R rows and V vectors per micro tile.
+#if defined(__AVX512F__)
+constexpr int W = 16, R = 8, V = 3;
+typedef __m512 Vector;
+static inline Vector load(const float *p) { return _mm512_loadu_ps(p); }
+static inline void store(float *p, Vector x) { _mm512_storeu_ps(p, x); }
+static inline Vector spread(float x) { return _mm512_set1_ps(x); }
+static inline Vector fused(Vector a, Vector b, Vector c) { return _mm512_fmadd_ps(a, b, c); }
+static inline Vector plus(Vector a, Vector b) { return _mm512_add_ps(a, b); }
+#elif defined(__AVX2__) && defined(__FMA__)
+constexpr int W = 8, R = 6, V = 2;
+typedef __m256 Vector;
+static inline Vector load(const float *p) { return _mm256_loadu_ps(p); }
+static inline void store(float *p, Vector x) { _mm256_storeu_ps(p, x); }
+static inline Vector spread(float x) { return _mm256_set1_ps(x); }
+static inline Vector fused(Vector a, Vector b, Vector c) { return _mm256_fmadd_ps(a, b, c); }
+static inline Vector plus(Vector a, Vector b) { return _mm256_add_ps(a, b); }
+#elif defined(__aarch64__)
+constexpr int W = 4, R = 8, V = 3;
+typedef float32x4_t Vector;
+static inline Vector load(const float *p) { return vld1q_f32(p); }
+static inline void store(float *p, Vector x) { vst1q_f32(p, x); }
+static inline Vector spread(float x) { return vdupq_n_f32(x); }
+static inline Vector fused(Vector a, Vector b, Vector c) { return vfmaq_f32(c, a, b); }
+static inline Vector plus(Vector a, Vector b) { return vaddq_f32(a, b); }
+#else
+// Without a fused multiply-add: the product is exact in double, the sum is rounded to odd in double.
+constexpr int W = 4, R = 4, V = 1;
+struct Vector { float lane[W]; };
+static inline Vector load(const float *p) { Vector x; std::memcpy(x.lane, p, sizeof x.lane); return x; }
+static inline void store(float *p, Vector x) { std::memcpy(p, x.lane, sizeof x.lane); }
+static inline Vector spread(float x) { return {{x, x, x, x}}; }
+static inline float fused_one(float a, float b, float c) {
+    const double product = (double)a * (double)b, addend = c;
+    const double sum = product + addend;
+    const double part = sum - product;
+    const double error = (product - (sum - part)) + (addend - part);
+    uint64_t bits;
+    std::memcpy(&bits, &sum, 8);
+    if (error != 0 && std::isfinite(sum) && !(bits & 1)) {
+        bits += ((error > 0) == (sum > 0)) ? 1 : -1;
+        double odd;
+        std::memcpy(&odd, &bits, 8);
+        return (float)odd;
+    }
+    return (float)sum;
+}
+static inline Vector fused(Vector a, Vector b, Vector c) {
+    for (int l = 0; l < W; ++l) c.lane[l] = fused_one(a.lane[l], b.lane[l], c.lane[l]);
+    return c;
+}
+static inline Vector plus(Vector a, Vector b) {
+    for (int l = 0; l < W; ++l) a.lane[l] += b.lane[l];
+    return a;
+}
+#endif
+
+constexpr int kColumns = W * V;   // of a micro tile
+constexpr int64_t kDepth = 256;   // K block
+constexpr int64_t kRows = 192;    // M block
+constexpr int64_t kWidth = 1536;  // N block
+
+struct Scratch {
+    float *data = nullptr;
+    size_t size = 0;
+    float *get(size_t floats) {
+        if (floats > size) {
+            std::free(data);
+            data = static_cast<float *>(std::aligned_alloc(64, (floats * 4 + 63) / 64 * 64));
+            size = floats;
+        }
+        return data;
+    }
+    ~Scratch() { std::free(data); }
+};
+
+// One storage element as fp32, rounded to bf16 if the operands are.
+template <int kind>
+static inline float element(const Matrix &x, int64_t at) {
+    if (kind == FP32) return static_cast<const float *>(x.data)[at];
+    if (kind == BF16) return float_of((uint32_t) static_cast<const uint16_t *>(x.data)[at] << 16);
+    if (kind == CODE8) return x.table[static_cast<const uint8_t *>(x.data)[at]];
+    return x.table[static_cast<const uint16_t *>(x.data)[at]];
+}
+
+static inline float narrowed(float x) { return float_of((uint32_t)to_bf16(bits_of(x)) << 16); }
+
+#if defined(__AVX512F__)
+// Transposes 16 rows of 16 floats: out[16 j + i] = in[i * stride + j].
+static inline void transpose16(const float *in, int64_t stride, float *out, int64_t out_stride) {
+    __m512 r[16], t[16];
+    for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_ps(in + i * stride);
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) {
+        r[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t[i]), _mm512_castps_pd(t[i + 2])));
+        r[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t[i]), _mm512_castps_pd(t[i + 2])));
+        r[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t[i + 1]), _mm512_castps_pd(t[i + 3])));
+        r[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t[i + 1]), _mm512_castps_pd(t[i + 3])));
+    }
+    for (int j = 0; j < 4; ++j) {
+        t[j] = _mm512_shuffle_f32x4(r[j], r[4 + j], 0x88);
+        t[4 + j] = _mm512_shuffle_f32x4(r[j], r[4 + j], 0xDD);
+        t[8 + j] = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0x88);
+        t[12 + j] = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0xDD);
+    }
+    for (int j = 0; j < 4; ++j) {
+        _mm512_storeu_ps(out + (j)*out_stride, _mm512_shuffle_f32x4(t[j], t[8 + j], 0x88));
+        _mm512_storeu_ps(out + (8 + j) * out_stride, _mm512_shuffle_f32x4(t[j], t[8 + j], 0xDD));
+        _mm512_storeu_ps(out + (4 + j) * out_stride, _mm512_shuffle_f32x4(t[4 + j], t[12 + j], 0x88));
+        _mm512_storeu_ps(out + (12 + j) * out_stride, _mm512_shuffle_f32x4(t[4 + j], t[12 + j], 0xDD));
+    }
+}
+#endif
+
+// packed[k * width + i] = x[base + i * across + k * along] for i < count (zeros beyond), k < depth.
+template <int kind>
+static void pack_kind(const Matrix &x, int64_t base, int64_t across, int64_t along, int64_t count, int64_t depth,
+                      int64_t width, bool narrow, float *packed) {
+    if (count < width)
+        for (int64_t k = 0; k < depth; ++k) std::fill(packed + k * width + count, packed + (k + 1) * width, 0.0f);
+    if (across == 1) {
+        for (int64_t k = 0; k < depth; ++k) {
+            float *row = packed + k * width;
+            const int64_t at = base + k * along;
+#pragma GCC ivdep
+            for (int64_t i = 0; i < count; ++i) row[i] = element<kind>(x, at + i);
+        }
+    } else {
+        int64_t i = 0;
+#if defined(__AVX512F__)
+        if (kind == FP32 && along == 1)
+            for (; i + 16 <= count; i += 16) {
+                const float *in = static_cast<const float *>(x.data) + base + i * across;
+                int64_t k = 0;
+                for (; k + 16 <= depth; k += 16) transpose16(in + k, across, packed + k * width + i, width);
+                for (; k < depth; ++k)
+                    for (int l = 0; l < 16; ++l) packed[k * width + i + l] = in[l * across + k];
+            }
+#endif
+        for (; i + 4 <= count; i += 4) {
+            const int64_t at = base + i * across;
+            for (int64_t k = 0; k < depth; ++k)
+                for (int l = 0; l < 4; ++l)
+                    packed[k * width + i + l] = element<kind>(x, at + l * across + k * along);
+        }
+        for (; i < count; ++i)
+            for (int64_t k = 0; k < depth; ++k)
+                packed[k * width + i] = element<kind>(x, base + i * across + k * along);
+    }
+    if (narrow) {
+#pragma GCC ivdep
+        for (int64_t i = 0; i < depth * width; ++i) packed[i] = narrowed(packed[i]);
+    }
+}
+
+static void pack(const Matrix &x, int64_t base, int64_t across, int64_t along, int64_t count, int64_t depth,
+                 int64_t width, bool narrow, float *packed) {
+    narrow = narrow && x.kind == FP32;
+    switch (x.kind) {
+        case FP32: return pack_kind<FP32>(x, base, across, along, count, depth, width, narrow, packed);
+        case BF16: return pack_kind<BF16>(x, base, across, along, count, depth, width, narrow, packed);
+        case CODE8: return pack_kind<CODE8>(x, base, across, along, count, depth, width, narrow, packed);
+        default: return pack_kind<CODE16>(x, base, across, along, count, depth, width, narrow, packed);
+    }
+}
+
+// One micro tile: R rows by kColumns columns over `depth` steps. `fresh`: the sum starts at zero and is added
+// to c afterwards (a tile of a tiled sum); otherwise the chain continues from c.
+template <bool fresh, int rows>
+static void micro(int64_t depth, const float *a, const float *b, float *c, int64_t stride) {
+    Vector sum[rows][V];
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 3
+        for (int j = 0; j < V; ++j) sum[i][j] = fresh ? spread(0.0f) : load(c + i * stride + j * W);
+    for (int64_t k = 0; k < depth; ++k) {
+        Vector right[V];
+#pragma GCC unroll 3
+        for (int j = 0; j < V; ++j) right[j] = load(b + j * W);
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; ++i) {
+            const Vector left = spread(a[i]);
+#pragma GCC unroll 3
+            for (int j = 0; j < V; ++j) sum[i][j] = fused(left, right[j], sum[i][j]);
+        }
+        a += R;
+        b += kColumns;
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 3
+        for (int j = 0; j < V; ++j)
+            store(c + i * stride + j * W, fresh ? plus(load(c + i * stride + j * W), sum[i][j]) : sum[i][j]);
+}
+
+template <bool fresh>
+static void micro_rows(int64_t rows, int64_t depth, const float *a, const float *b, float *c, int64_t stride) {
+    switch (rows) {
+        case 1: return micro<fresh, 1>(depth, a, b, c, stride);
+        case 2: return micro<fresh, 2>(depth, a, b, c, stride);
+        case 3: return micro<fresh, R < 3 ? R : 3>(depth, a, b, c, stride);
+        case 4: return micro<fresh, R < 4 ? R : 4>(depth, a, b, c, stride);
+        case 5: return micro<fresh, R < 5 ? R : 5>(depth, a, b, c, stride);
+        case 6: return micro<fresh, R < 6 ? R : 6>(depth, a, b, c, stride);
+        case 7: return micro<fresh, R < 7 ? R : 7>(depth, a, b, c, stride);
+        default: return micro<fresh, R>(depth, a, b, c, stride);
+    }
+}
+
+// The sums of a block of R x kColumns over one K block, tile by tile where the order has tiles.
+static void micro_block(int64_t tile, int64_t rows, int64_t depth, const float *a, const float *b, float *c,
+                        int64_t stride) {
+    if (!tile) return micro_rows<false>(rows, depth, a, b, c, stride);
+    for (int64_t k = 0; k < depth; k += tile)
+        micro_rows<true>(rows, std::min(tile, depth - k), a + k * R, b + k * kColumns, c, stride);
+}
+
+static inline int64_t offset(const Matrix &x, int64_t batch, int64_t row, int64_t column) {
+    return batch * x.batch_stride + row * x.row_stride + column * x.column_stride;
+}
+
+// ---- other orders: doubles rounded to odd, any length ----
+
+static inline double odd_sum(double a, double b) {
+    const double sum = a + b;
+    const double part = sum - a;
+    const double error = (a - (sum - part)) + (b - part);
+    uint64_t bits;
+    std::memcpy(&bits, &sum, 8);
+    if (error != 0 && std::isfinite(sum) && !(bits & 1)) {
+        bits += ((error > 0) == (sum > 0)) ? 1 : -1;
+        double odd;
+        std::memcpy(&odd, &bits, 8);
+        return odd;
+    }
+    return sum;
+}
+
+static inline double add_rounded(double a, double b) { return (double)(float)odd_sum(a, b); }
+
+template <typename Term>
+static double tree(const Term &term, int64_t first, int64_t end) {
+    const int64_t count = end - first;
+    if (count == 1) return term(first);
+    int64_t half = 1;
+    while (half * 2 < count) half *= 2;
+    return add_rounded(tree(term, first, first + half), tree(term, first + half, end));
+}
+
+template <typename Term>
+static float ordered(const Term &term, int64_t count, float start, int32_t order, int64_t length, double *lanes) {
+    double total = start;
+    switch (order) {
+        case SEQUENTIAL:
+            for (int64_t k = 0; k < count; ++k) total = add_rounded(total, term(k));
+            break;
+        case TILES:
+            for (int64_t first = 0; first < count; first += length) {
+                double part = 0;
+                for (int64_t k = first; k < std::min(first + length, count); ++k) part = add_rounded(part, term(k));
+                total = add_rounded(total, part);
+            }
+            break;
+        case TREE:
+            for (int64_t first = 0; first < count; first += length)
+                total = add_rounded(total, tree(term, first, std::min(first + length, count)));
+            break;
+        case PAIRWISE:
+            if (count) total = add_rounded(total, tree(term, 0, count));
+            break;
+        default: {
+            const int64_t width = std::min(length, count);
+            for (int64_t l = 0; l < width; ++l) lanes[l] = 0;
+            for (int64_t k = 0; k < count; ++k) lanes[k % length] = add_rounded(lanes[k % length], term(k));
+            const auto lane = [&](int64_t l) { return lanes[l]; };
+            if (count) total = add_rounded(total, tree(lane, 0, width));
+        }
+    }
+    return (float)total;
+}
+
+static float operand_at(const Matrix &x, int64_t at, bool narrow) {
+    switch (x.kind) {
+        case FP32: return narrow ? narrowed(element<FP32>(x, at)) : element<FP32>(x, at);
+        case BF16: return element<BF16>(x, at);
+        case CODE8: return element<CODE8>(x, at);
+        default: return element<CODE16>(x, at);
+    }
+}
+
+static void product_other(const Product *p, int64_t batch, int64_t r0, int64_t r1, int64_t c0, int64_t c1, float *c,
+                          int64_t stride) {
+    static thread_local Scratch scratch;
+    const int64_t depth = p->depth;
+    double *lanes = reinterpret_cast<double *>(scratch.get((size_t)(2 * (p->order == LANES ? p->length : 1)) + 64));
+    for (int64_t i = r0; i < r1; ++i)
+        for (int64_t j = c0; j < c1; ++j) {
+            const auto term = [&](int64_t k) {
+                return (double)operand_at(p->left, offset(p->left, batch, i, k), p->narrow_operands) *
+                       (double)operand_at(p->right, offset(p->right, batch, k, j), p->narrow_operands);
+            };
+            float &at = c[(i - r0) * stride + (j - c0)];
+            at = ordered(term, depth, at, p->order, p->length, lanes);
+        }
+}
+
+// ---- one region of the result ----
+
+static void product_chain(const Product *p, int64_t batch, int64_t r0, int64_t r1, int64_t c0, int64_t c1, float *c,
+                          int64_t stride) {
+    static thread_local Scratch left_scratch, right_scratch;
+    const int64_t tile = p->order == TILES ? p->length : 0;
+    const int64_t block = !tile ? kDepth : tile >= kDepth ? tile : kDepth / tile * tile;
+    const int64_t panels = (std::min(kWidth, c1 - c0) + kColumns - 1) / kColumns;
+    float *left = left_scratch.get((size_t)((kRows + R) * std::min(block, p->depth)));
+    float *right = right_scratch.get((size_t)(panels * kColumns * std::min(block, p->depth)));
+    const bool narrow = p->narrow_operands;
+    alignas(64) float edge[R * kColumns];
+    for (int64_t jc = c0; jc < c1; jc += kWidth) {
+        const int64_t width = std::min(kWidth, c1 - jc);
+        for (int64_t k = 0; k < p->depth; k += block) {
+            const int64_t depth = std::min(block, p->depth - k);
+            for (int64_t ic = r0; ic < r1; ic += kRows) {
+                const int64_t rows = std::min(kRows, r1 - ic);
+                for (int64_t i = 0; i < rows; i += R)
+                    pack(p->left, offset(p->left, batch, ic + i, k), p->left.row_stride, p->left.column_stride,
+                         std::min<int64_t>(R, rows - i), depth, R, narrow, left + i * depth);
+                for (int64_t j = 0; j < width; j += kColumns) {
+                    const int64_t columns = std::min<int64_t>(kColumns, width - j);
+                    float *panel = right + j * depth;
+                    if (ic == r0)
+                        pack(p->right, offset(p->right, batch, k, jc + j), p->right.column_stride,
+                             p->right.row_stride, columns, depth, kColumns, narrow, panel);
+                    for (int64_t i = 0; i < rows; i += R) {
+                        const int64_t high = std::min<int64_t>(R, rows - i);
+                        float *out = c + (ic - r0 + i) * stride + (jc - c0 + j);
+                        if (columns == kColumns) {
+                            micro_block(tile, high, depth, left + i * depth, panel, out, stride);
+                            continue;
+                        }
+                        for (int64_t y = 0; y < high; ++y) {
+                            std::memcpy(edge + y * kColumns, out + y * stride, (size_t)columns * 4);
+                            std::fill(edge + y * kColumns + columns, edge + (y + 1) * kColumns, 0.0f);
+                        }
+                        micro_block(tile, high, depth, left + i * depth, panel, edge, kColumns);
+                        for (int64_t y = 0; y < high; ++y)
+                            std::memcpy(out + y * stride, edge + y * kColumns, (size_t)columns * 4);
+                    }
+                }
+            }
+        }
+    }
+}
+
+static void product(const Product *p, int64_t batch, int64_t r0, int64_t r1, int64_t c0, int64_t c1) {
+    if (r0 >= r1 || c0 >= c1) return;
+    static thread_local Scratch scratch;
+    const bool direct = p->result.kind == FP32 && p->result.column_stride == 1;
+    const int64_t width = c1 - c0;
+    float *c = direct ? static_cast<float *>(p->result.data) + offset(p->result, batch, r0, c0)
+                      : scratch.get((size_t)((r1 - r0) * width));
+    const int64_t stride = direct ? p->result.row_stride : width;
+    for (int64_t i = r0; i < r1; ++i) {
+        float *row = c + (i - r0) * stride;
+        if (!p->start.data) {
+            std::fill(row, row + width, 0.0f);
+        } else {
+            const float *from = static_cast<const float *>(p->start.data) + offset(p->start, batch, i, c0);
+            if (from == row && p->start.column_stride == 1) continue;
+            for (int64_t j = 0; j < width; ++j) row[j] = from[j * p->start.column_stride];
+        }
+    }
+    if (p->order == SEQUENTIAL || p->order == TILES)
+        product_chain(p, batch, r0, r1, c0, c1, c, stride);
+    else
+        product_other(p, batch, r0, r1, c0, c1, c, stride);
+    for (int64_t i = r0; i < r1; ++i) {
+        float *row = c + (i - r0) * stride;
+        if (p->bias) {
+#pragma GCC ivdep
+            for (int64_t j = 0; j < width; ++j) row[j] += p->bias[c0 + j];
+        }
+        if (direct) continue;
+        const int64_t at = offset(p->result, batch, i, c0);
+        if (p->result.kind == BF16) {
+            uint16_t *out = static_cast<uint16_t *>(p->result.data) + at;
+            for (int64_t j = 0; j < width; ++j) out[j * p->result.column_stride] = to_bf16(bits_of(row[j]));
+        } else {
+            float *out = static_cast<float *>(p->result.data) + at;
+            for (int64_t j = 0; j < width; ++j) out[j * p->result.column_stride] = row[j];
+        }
+    }
+}
+
+}  // namespace ANYCHIP_PATH

@@ -1,0 +1,80 @@
+"""Builds the compiled core of `anychip.arithmetic`: one shared library without a Python ABI, loaded by ctypes.
+
+The core is optional: without a C++ compiler the package installs all the same and computes the same bits in
+NumPy. `pip install -e .` and `python setup.py build_ext --inplace` put it beside its sources.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+SOURCES = "anychip/arithmetic/kernels"
+#: Contraction of multiply and add is off: what is fused is written down. No errno, no traps: nothing reads them.
+FLAGS = "-std=c++17 -O3 -fPIC -ffp-contract=off -fno-math-errno -fno-trapping-math -Wno-maybe-uninitialized"
+X86_PATHS = {
+    "baseline": "",
+    "avx2": "-mavx2 -mfma -mf16c",
+    "avx512": "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512",
+}
+
+
+class Core(Extension):
+    """The compiled core."""
+
+
+class BuildCore(build_ext):
+    """Compiles `path.cpp` once per instruction set and links everything into one library."""
+
+    def get_ext_filename(self, fullname: str) -> str:
+        return str(Path(*fullname.split(".")).with_suffix(".so"))
+
+    def build_extension(self, ext: Extension) -> None:
+        compiler = os.environ.get("CXX", "g++").split()
+        target = os.environ.get("ANYCHIP_TARGET", platform.machine())
+        paths = X86_PATHS if target in ("x86_64", "AMD64") else {"baseline": ""}
+        temporary = Path(self.build_temp)
+        temporary.mkdir(parents=True, exist_ok=True)
+        commands = [
+            [*compiler, *FLAGS.split(), "-fvisibility=hidden", *flags.split(), f"-DANYCHIP_PATH={name}"]
+            + ["-c", f"{SOURCES}/path.cpp", "-o", str(temporary / f"path_{name}.o")]
+            for name, flags in paths.items()
+        ]
+        dispatch = ["-c", f"{SOURCES}/dispatch.cpp", "-o", str(temporary / "dispatch.o")]
+        commands.append([*compiler, *FLAGS.split(), *dispatch])
+        with ThreadPoolExecutor(2) as workers:
+            list(workers.map(self._run, commands))
+        objects = [command[-1] for command in commands]
+        library = Path(self.get_ext_fullpath(ext.name))
+        library.parent.mkdir(parents=True, exist_ok=True)
+        # Beside its final place and renamed, so that a process that has the old one mapped keeps it.
+        fresh = library.with_suffix(".fresh")
+        static = [] if platform.system() == "Darwin" else ["-static-libstdc++", "-static-libgcc"]
+        self._run([*compiler, "-shared", "-o", str(fresh), *objects, "-pthread", "-s", *static])
+        os.replace(fresh, library)
+
+    def _run(self, command: list[str]) -> None:
+        from setuptools.errors import CompileError
+
+        try:
+            subprocess.run(command, check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise CompileError(f"{command[0]}: {error}") from error
+
+
+setup(
+    ext_modules=[
+        Core(
+            "anychip.arithmetic.kernels.core",
+            [f"{SOURCES}/path.cpp", f"{SOURCES}/dispatch.cpp"],
+            optional=True,
+        )
+    ],
+    cmdclass={"build_ext": BuildCore},
+)
