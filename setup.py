@@ -1,4 +1,4 @@
-"""Builds the compiled core of `anychip.arithmetic`: one shared library without a Python ABI, loaded by ctypes.
+"""Builds the compiled core of `anychip.arithmetic`: one shared library without a Python ABI, for ctypes.
 
 The core is optional: without a C++ compiler the package installs all the same and computes the same bits in
 NumPy. `pip install -e .` and `python setup.py build_ext --inplace` put it beside its sources.
@@ -16,7 +16,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 SOURCES = "anychip/arithmetic/kernels"
-#: Contraction of multiply and add is off: what is fused is written down. No errno, no traps: nothing reads them.
+#: Multiply and add are fused only where written so. No errno, no traps: nothing reads them.
 FLAGS = "-std=c++17 -O3 -fPIC -ffp-contract=off -fno-math-errno -fno-trapping-math -Wno-maybe-uninitialized"
 X86_PATHS = {
     "baseline": "",
@@ -41,9 +41,16 @@ class BuildCore(build_ext):
         paths = X86_PATHS if target in ("x86_64", "AMD64") else {"baseline": ""}
         temporary = Path(self.build_temp)
         temporary.mkdir(parents=True, exist_ok=True)
+        options = [*FLAGS.split(), "-c", f"{SOURCES}/path.cpp", "-fvisibility=hidden"]
         commands = [
-            [*compiler, *FLAGS.split(), "-fvisibility=hidden", *flags.split(), f"-DANYCHIP_PATH={name}"]
-            + ["-c", f"{SOURCES}/path.cpp", "-o", str(temporary / f"path_{name}.o")]
+            [
+                *compiler,
+                *options,
+                *flags.split(),
+                f"-DANYCHIP_PATH={name}",
+                "-o",
+                str(temporary / f"{name}.o"),
+            ]
             for name, flags in paths.items()
         ]
         dispatch = ["-c", f"{SOURCES}/dispatch.cpp", "-o", str(temporary / "dispatch.o")]

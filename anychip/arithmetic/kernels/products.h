@@ -13,9 +13,9 @@
 
 namespace ANYCHIP_PATH {
 
-// A vector of the path: W floats, R rows and V vectors per micro tile.
+// A vector of the path: W floats, R rows and V vectors per micro tile, P rows per packed panel (a multiple of R).
 #if defined(__AVX512F__)
-constexpr int W = 16, R = 8, V = 3;
+constexpr int W = 16, R = 8, V = 3, P = 16;
 typedef __m512 Vector;
 static inline Vector load(const float *p) { return _mm512_loadu_ps(p); }
 static inline void store(float *p, Vector x) { _mm512_storeu_ps(p, x); }
@@ -23,7 +23,7 @@ static inline Vector spread(float x) { return _mm512_set1_ps(x); }
 static inline Vector fused(Vector a, Vector b, Vector c) { return _mm512_fmadd_ps(a, b, c); }
 static inline Vector plus(Vector a, Vector b) { return _mm512_add_ps(a, b); }
 #elif defined(__AVX2__) && defined(__FMA__)
-constexpr int W = 8, R = 6, V = 2;
+constexpr int W = 8, R = 6, V = 2, P = 6;
 typedef __m256 Vector;
 static inline Vector load(const float *p) { return _mm256_loadu_ps(p); }
 static inline void store(float *p, Vector x) { _mm256_storeu_ps(p, x); }
@@ -31,7 +31,7 @@ static inline Vector spread(float x) { return _mm256_set1_ps(x); }
 static inline Vector fused(Vector a, Vector b, Vector c) { return _mm256_fmadd_ps(a, b, c); }
 static inline Vector plus(Vector a, Vector b) { return _mm256_add_ps(a, b); }
 #elif defined(__aarch64__)
-constexpr int W = 4, R = 8, V = 3;
+constexpr int W = 4, R = 8, V = 3, P = 8;
 typedef float32x4_t Vector;
 static inline Vector load(const float *p) { return vld1q_f32(p); }
 static inline void store(float *p, Vector x) { vst1q_f32(p, x); }
@@ -40,7 +40,7 @@ static inline Vector fused(Vector a, Vector b, Vector c) { return vfmaq_f32(c, a
 static inline Vector plus(Vector a, Vector b) { return vaddq_f32(a, b); }
 #else
 // Without a fused multiply-add: the product is exact in double, the sum is rounded to odd in double.
-constexpr int W = 4, R = 4, V = 1;
+constexpr int W = 4, R = 4, V = 1, P = 4;
 struct Vector { float lane[W]; };
 static inline Vector load(const float *p) { Vector x; std::memcpy(x.lane, p, sizeof x.lane); return x; }
 static inline void store(float *p, Vector x) { std::memcpy(p, x.lane, sizeof x.lane); }
@@ -71,7 +71,7 @@ static inline Vector plus(Vector a, Vector b) {
 #endif
 
 constexpr int kColumns = W * V;   // of a micro tile
-constexpr int64_t kDepth = 256;   // K block
+constexpr int64_t kDepth = 384;   // K block
 constexpr int64_t kRows = 192;    // M block
 constexpr int64_t kWidth = 1536;  // N block
 
@@ -137,7 +137,13 @@ static void pack_kind(const Matrix &x, int64_t base, int64_t across, int64_t alo
     if (count < width)
         for (int64_t k = 0; k < depth; ++k) std::fill(packed + k * width + count, packed + (k + 1) * width, 0.0f);
     if (across == 1) {
-        for (int64_t k = 0; k < depth; ++k) {
+        if (kind == FP32 && count == width) {
+            const float *in = static_cast<const float *>(x.data) + base;
+            if (width == kColumns)
+                for (int64_t k = 0; k < depth; ++k) std::memcpy(packed + k * kColumns, in + k * along, kColumns * 4);
+            else
+                for (int64_t k = 0; k < depth; ++k) std::memcpy(packed + k * P, in + k * along, P * 4);
+        } else for (int64_t k = 0; k < depth; ++k) {
             float *row = packed + k * width;
             const int64_t at = base + k * along;
 #pragma GCC ivdep
@@ -201,7 +207,7 @@ static void micro(int64_t depth, const float *a, const float *b, float *c, int64
 #pragma GCC unroll 3
             for (int j = 0; j < V; ++j) sum[i][j] = fused(left, right[j], sum[i][j]);
         }
-        a += R;
+        a += P;
         b += kColumns;
     }
 #pragma GCC unroll 8
@@ -230,7 +236,7 @@ static void micro_block(int64_t tile, int64_t rows, int64_t depth, const float *
                         int64_t stride) {
     if (!tile) return micro_rows<false>(rows, depth, a, b, c, stride);
     for (int64_t k = 0; k < depth; k += tile)
-        micro_rows<true>(rows, std::min(tile, depth - k), a + k * R, b + k * kColumns, c, stride);
+        micro_rows<true>(rows, std::min(tile, depth - k), a + k * P, b + k * kColumns, c, stride);
 }
 
 static inline int64_t offset(const Matrix &x, int64_t batch, int64_t row, int64_t column) {
@@ -324,13 +330,33 @@ static void product_other(const Product *p, int64_t batch, int64_t r0, int64_t r
 
 // ---- one region of the result ----
 
+// Brings the source of the next panel into the second-level cache while the current one is worked on.
+struct Ahead {
+    const char *at = nullptr;
+    int64_t stride = 0, bytes = 0, left = 0;
+
+    Ahead() = default;
+    Ahead(const Matrix &x, int64_t base, int64_t across, int64_t along, int64_t count, int64_t depth) {
+        const int64_t size = x.kind == FP32 ? 4 : x.kind == CODE8 ? 1 : 2;
+        at = static_cast<const char *>(x.data) + base * size;
+        const bool lines_across = across == 1;
+        stride = (lines_across ? along : across) * size;
+        bytes = (lines_across ? count : along == 1 ? depth : 0) * size;
+        left = bytes ? (lines_across ? depth : count) : 0;
+    }
+    void touch(int64_t rows) {
+        for (; rows > 0 && left > 0; --rows, --left, at += stride)
+            for (int64_t i = 0; i < bytes + 63; i += 64) __builtin_prefetch(at + std::min(i, bytes - 1), 0, 2);
+    }
+};
+
 static void product_chain(const Product *p, int64_t batch, int64_t r0, int64_t r1, int64_t c0, int64_t c1, float *c,
                           int64_t stride) {
     static thread_local Scratch left_scratch, right_scratch;
     const int64_t tile = p->order == TILES ? p->length : 0;
     const int64_t block = !tile ? kDepth : tile >= kDepth ? tile : kDepth / tile * tile;
     const int64_t panels = (std::min(kWidth, c1 - c0) + kColumns - 1) / kColumns;
-    float *left = left_scratch.get((size_t)((kRows + R) * std::min(block, p->depth)));
+    float *left = left_scratch.get((size_t)((kRows + P) * std::min(block, p->depth)));
     float *right = right_scratch.get((size_t)(panels * kColumns * std::min(block, p->depth)));
     const bool narrow = p->narrow_operands;
     alignas(64) float edge[R * kColumns];
@@ -340,27 +366,36 @@ static void product_chain(const Product *p, int64_t batch, int64_t r0, int64_t r
             const int64_t depth = std::min(block, p->depth - k);
             for (int64_t ic = r0; ic < r1; ic += kRows) {
                 const int64_t rows = std::min(kRows, r1 - ic);
-                for (int64_t i = 0; i < rows; i += R)
+                for (int64_t i = 0; i < rows; i += P)
                     pack(p->left, offset(p->left, batch, ic + i, k), p->left.row_stride, p->left.column_stride,
-                         std::min<int64_t>(R, rows - i), depth, R, narrow, left + i * depth);
+                         std::min<int64_t>(P, rows - i), depth, P, narrow, left + i * depth);
                 for (int64_t j = 0; j < width; j += kColumns) {
                     const int64_t columns = std::min<int64_t>(kColumns, width - j);
                     float *panel = right + j * depth;
                     if (ic == r0)
                         pack(p->right, offset(p->right, batch, k, jc + j), p->right.column_stride,
                              p->right.row_stride, columns, depth, kColumns, narrow, panel);
+                    Ahead ahead;
+                    if (ic == r0 && j + kColumns < width)
+                        ahead = Ahead(p->right, offset(p->right, batch, k, jc + j + kColumns), p->right.column_stride,
+                                      p->right.row_stride, std::min<int64_t>(kColumns, width - j - kColumns), depth);
+                    const int64_t share = (ahead.left * R + rows - 1) / rows;
                     for (int64_t i = 0; i < rows; i += R) {
+                        ahead.touch(share);
                         const int64_t high = std::min<int64_t>(R, rows - i);
+                        const float *rows_at = left + i / P * P * depth + i % P;
                         float *out = c + (ic - r0 + i) * stride + (jc - c0 + j);
                         if (columns == kColumns) {
-                            micro_block(tile, high, depth, left + i * depth, panel, out, stride);
+                            for (int64_t y = R; y < std::min<int64_t>(2 * R, rows - i); ++y)
+                                for (int x = 0; x <= kColumns; x += 16) __builtin_prefetch(out + y * stride + x, 1, 3);
+                            micro_block(tile, high, depth, rows_at, panel, out, stride);
                             continue;
                         }
                         for (int64_t y = 0; y < high; ++y) {
                             std::memcpy(edge + y * kColumns, out + y * stride, (size_t)columns * 4);
                             std::fill(edge + y * kColumns + columns, edge + (y + 1) * kColumns, 0.0f);
                         }
-                        micro_block(tile, high, depth, left + i * depth, panel, edge, kColumns);
+                        micro_block(tile, high, depth, rows_at, panel, edge, kColumns);
                         for (int64_t y = 0; y < high; ++y)
                             std::memcpy(out + y * stride, edge + y * kColumns, (size_t)columns * 4);
                     }
