@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anychip.errors import unknown_name
+from anychip.formats import Float
 
 Doubles = NDArray[np.float64]
 Function = Callable[..., Doubles]
@@ -158,10 +159,16 @@ class Curves:
     """Which unit evaluates curves.
 
     Args:
-        name: ``"correct"``: the exact value, rounded once.
+        format: None: the exact value, rounded once. A format: a table with one entry for each of its codes;
+            the argument is rounded to it, and so is the entry.
     """
 
-    name: str = "correct"
+    format: Float | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return "correct" if self.format is None else f"{self.format.name} table"
 
     def evaluate(self, curve: str, *arguments: Doubles) -> Doubles:
         """`curve` of the arguments, to be rounded once by the caller.
@@ -171,8 +178,11 @@ class Curves:
         """
         if curve not in FUNCTIONS:
             raise unknown_name("curve", curve, FUNCTIONS)
+        table = self.format
+        given = arguments if table is None else tuple(values_of(table.round(each)) for each in arguments)
         with np.errstate(all="ignore"):
-            return np.asarray(FUNCTIONS[curve](*arguments), np.float64)
+            exact = np.asarray(FUNCTIONS[curve](*given), np.float64)
+            return exact if table is None else values_of(table.round(exact))
 
 
 CORRECT = Curves()

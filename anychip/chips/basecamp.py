@@ -7,7 +7,7 @@ choice, so random variants are an endless supply of chips nobody tuned for.
 
 from __future__ import annotations
 
-from anychip.arithmetic import Contraction, Numerics, Reduction, Sequential
+from anychip.arithmetic import Contraction, Curves, Numerics, Reduction, Sequential
 from anychip.blocks import DmaEngine, Link, Memory, OuterProductArray, Sequencer, VectorUnit
 from anychip.chips.chip import Chip, Engine, Route
 from anychip.chips.policy import Policy
@@ -18,13 +18,15 @@ from anychip.formats import bf16, fp32
 def basecamp_numerics() -> Numerics:
     """bf16 operands whatever the tensors are stored in, sums in order of k, one rounding per multiply-add.
 
-    Sums along an axis are contractions with ones in the same array, so they have the same rule.
+    Sums along an axis are contractions with ones in the same array, so they have the same rule. Curves are
+    tables of bf16.
     """
     return Numerics(
         name="basecamp",
         operands=tuple((stored, "bf16") for stored in ("fp32", "tf32", "fp16", "fp8_e4m3fn", "fp8_e5m2")),
         contractions=(Contraction(bf16, fp32, order=Sequential()),),
         reduction=Reduction(accumulator=fp32, order=Sequential()),
+        curves=Curves(format=bf16),
     )
 
 

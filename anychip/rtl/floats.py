@@ -15,6 +15,7 @@ Conventions, the same in every block:
 # Amaranth gives components their ports at run time, where a type checker cannot see them.
 # pyright: basic, reportAttributeAccessIssue=false, reportInconsistentConstructor=false
 # pyright: reportOperatorIssue=false, reportArgumentType=false, reportCallIssue=false
+# pyright: reportGeneralTypeIssues=false, reportOptionalMemberAccess=false, reportIndexIssue=false
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def _foreign(source: Source) -> str:
     joined = "".join(
         f"  assign {p.name} = wide_{p.name}[{p.bits - 1}:0];\n"
         if p.output
-        else f"  assign wide_{p.name} = {_sv_type(p)}'({p.name});\n"
+        else f"  assign wide_{p.name} = {p.name};\n"
         for p in source.ports
     )
     call = f"{_function(source)}({', '.join(f'wide_{p.name}' for p in source.ports)})"

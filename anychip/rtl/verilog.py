@@ -10,11 +10,13 @@ import hashlib
 import importlib.util
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from amaranth.back import rtlil
-from amaranth.hdl import Instance, Module, Signal, Value
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal, Value
 from amaranth.lib.wiring import Component, Flow
 
 from anychip.errors import InvalidDescription, MissingTool
@@ -66,42 +68,134 @@ class Source:
 
 
 class Units:
-    """The units that a design places, one module for equal ones.
+    """The units and memories that a design places, one module for equal ones."""
 
-    Args:
-        replaced: module name to the unit to write under that name; how a test plants a defect.
-    """
-
-    def __init__(self, replaced: dict[str, Component] | None = None) -> None:
-        self._replaced = replaced or {}
+    def __init__(self) -> None:
         self._units: dict[str, Component] = {}
+        self._memories: dict[str, str] = {}
 
-    def place(self, m: Module, name: str, unit: Component, **operands: Value) -> dict[str, Signal]:
-        """Put one more instance of `unit` into `m`.
+    def place(
+        self, m: Module, name: str, make: Callable[[], Component], **operands: Value
+    ) -> dict[str, Signal]:
+        """Put one more instance of a combinational unit into `m`.
 
         Args:
             m: the module it goes into.
             name: of the unit's Verilog module; equal names must mean equal units.
-            unit: combinational component.
+            make: builds the unit; called once for a name.
             **operands: a value for every input.
 
         Returns:
             A signal for every output, by name.
         """
-        ports = module_ports(unit)
-        missing = {port.name for port in ports if not port.output} ^ operands.keys()
-        if missing:
-            raise InvalidDescription(f"rtl: unit {name}: operands {', '.join(sorted(missing))} do not match")
-        self._units.setdefault(name, self._replaced.get(name, unit))
+        if name not in self._units:
+            self._units[name] = make()
+        ports = module_ports(self._units[name])
+        odd = {port.name for port in ports if not port.output} ^ operands.keys()
+        if odd:
+            raise InvalidDescription(f"rtl: unit {name}: operands {', '.join(sorted(odd))} do not match")
         outputs = {port.name: Signal(port.bits, name=f"{name}_{port.name}") for port in ports if port.output}
         connections: dict[str, Value] = {f"i_{key}": value for key, value in operands.items()}
         connections |= {f"o_{key}": value for key, value in outputs.items()}
         m.submodules += Instance(name, **connections)  # pyright: ignore[reportArgumentType]
         return outputs
 
+    def place_memory(self, m: Module, memory: PortedMemory) -> None:
+        """Put a memory into `m`, with the ports that it has been given."""
+        self._memories[memory.module] = memory.text
+        m.submodules += Instance(memory.module, i_clk=ClockSignal(), **memory.connections)
+
+    @property
+    def memories(self) -> str:
+        """Verilog of the memories placed so far."""
+        return "".join(text for _, text in sorted(self._memories.items()))
+
     def sources(self) -> tuple[Source, ...]:
         """Every unit placed so far, as Verilog."""
         return tuple(write(unit, name) for name, unit in sorted(self._units.items()))
+
+
+class PortedMemory:
+    """Words that any number of ports read in the same cycle and write at its end.
+
+    Nothing is initialised: what a program reads before writing is garbage, as in a real SRAM. (Amaranth's
+    own memory writes an initial value for every word, which makes Verilog of hundreds of thousands of
+    lines.)
+
+    Args:
+        width: bits of a word.
+        depth: words.
+    """
+
+    def __init__(self, width: int, depth: int) -> None:
+        self.width, self.depth = width, depth
+        self._reads: list[tuple[Value, Signal]] = []
+        self._writes: list[tuple[Value, Value, Value]] = []
+
+    def read(self, address: Value) -> Signal:
+        """One more read port; the word at the address."""
+        data = Signal(self.width)
+        self._reads.append((address, data))
+        return data
+
+    def write(self, enable: Value, address: Value, data: Value) -> None:
+        """One more write port."""
+        self._writes.append((enable, address, data))
+
+    @property
+    def module(self) -> str:
+        """Name of the Verilog module: equal memories share one."""
+        return f"memory_{self.width}x{self.depth}_{len(self._reads)}r{len(self._writes)}w"
+
+    @property
+    def _address_bits(self) -> int:
+        return max(1, (self.depth - 1).bit_length())
+
+    @property
+    def connections(self) -> dict[str, Any]:
+        """Arguments of the instance."""
+        bits = self._address_bits
+        found: dict[str, Any] = {}
+        for i, (address, data) in enumerate(self._reads):
+            found |= {f"i_read_address_{i}": _fitted(address, bits), f"o_read_data_{i}": data}
+        for i, (enable, address, data) in enumerate(self._writes):
+            found |= {
+                f"i_write_{i}": enable,
+                f"i_write_address_{i}": _fitted(address, bits),
+                f"i_write_data_{i}": _fitted(data, self.width),
+            }
+        return found
+
+    @property
+    def text(self) -> str:
+        """The Verilog module."""
+        address, word = f"[{self._address_bits - 1}:0]", f"[{self.width - 1}:0]"
+        ports = ["input wire clk"]
+        for i in range(len(self._reads)):
+            ports += [f"input wire {address} read_address_{i}", f"output wire {word} read_data_{i}"]
+        for i in range(len(self._writes)):
+            ports += [
+                f"input wire write_{i}",
+                f"input wire {address} write_address_{i}",
+                f"input wire {word} write_data_{i}",
+            ]
+        reads = "".join(
+            f"  assign read_data_{i} = words[read_address_{i}];\n" for i in range(len(self._reads))
+        )
+        writes = "".join(
+            f"    if (write_{i}) words[write_address_{i}] <= write_data_{i};\n"
+            for i in range(len(self._writes))
+        )
+        return (
+            f"module {self.module}({', '.join(ports)});\n  reg {word} words [0:{self.depth - 1}];\n{reads}"
+            f"  always @(posedge clk) begin\n{writes}  end\nendmodule\n"
+        )
+
+
+def _fitted(value: Value, bits: int) -> Any:
+    """The value's low bits, or the value with zeros above, in exactly so many bits."""
+    value = Value.cast(value)
+    return value[:bits] if len(value) >= bits else Cat(value, Const(0, bits - len(value)))
 
 
 def module_ports(component: Component) -> tuple[Port, ...]:
@@ -131,8 +225,10 @@ def write(component: Component, name: str, units: Units | None = None) -> Source
         )
     signals = [Value.cast(value) for _, _, value in component.signature.flatten(component)]
     text = rtlil.convert(component, name=name, ports=signals, emit_src=False)
-    collected = units.sources() if units is not None else ()
-    return Source(name, module_ports(component), _through_yosys(text, name), collected)
+    verilog = _through_yosys(text, name)
+    if units is None:
+        return Source(name, module_ports(component), verilog)
+    return Source(name, module_ports(component), verilog + units.memories, units.sources())
 
 
 def _through_yosys(text: str, name: str) -> str:

@@ -191,7 +191,7 @@ def addresses(
         ranges.append(np.arange(start, min(start + extent, limit), dtype=np.int64))
     loops = _loop_indices(access, ranges)
     shape = tuple(len(each) for each in ranges)
-    index = np.full(shape, view.offset, np.int64)
+    index = np.full(shape, view.offset + operand.offset, np.int64)
     for stride, loop in zip(operand.strides, loops, strict=True):
         index = index + stride * loop
     inside = np.ones(shape, np.bool_)
