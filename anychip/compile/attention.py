@@ -46,7 +46,7 @@ def attention(chip: Chip, form: Attention) -> Nest:
     if blocks < _ENOUGH * chip.cores:
         parts = max(1, min(chip.cores // max(1, blocks), -(-keys // step)))
     steps = -(-keys // (step * parts))
-    grid, totals = _grid(chip, form, blocks * parts, tile, step, steps)
+    body = (_grid(chip, form, blocks * parts, tile, step, steps),)
     local, element = local_memory(chip), element_bytes(form.operands[0].format)
     width = max(form.width, form.value_width)
     buffers = (
@@ -58,13 +58,11 @@ def attention(chip: Chip, form: Attention) -> Nest:
         Buffer("sums", "registers", 1, tile * width * 4),
         Buffer("out", "registers", 2, tile * width * 4),
     )
-    return Nest("attention", (), buffers, (grid,), demand_of(chip, (form,), totals), launches=1 + (parts > 1))
+    return Nest("attention", (), buffers, body, demand_of(chip, (form,), body), launches=1 + (parts > 1))
 
 
-def _grid(
-    chip: Chip, form: Attention, blocks: int, tile: int, step: int, steps: int
-) -> tuple[Grid, dict[str, int]]:
-    """Iterations over query tiles, and the bytes of all of them."""
+def _grid(chip: Chip, form: Attention, blocks: int, tile: int, step: int, steps: int) -> Grid:
+    """Iterations over query tiles."""
     name = product_format(chip, form)
     read = {role: operand.bytes for role, operand in zip(form.roles, form.operands, strict=False)}
     streamed = {"key", "value"}
@@ -96,9 +94,7 @@ def _grid(
         body.append(Loop("k", steps - 1, pair(fresh=False)))
     body.append(_lanes(chip, "sums", "out", tile * form.value_width, _RESCALE))
     body.append(store(chip, "out", tile * form.value_width, stored))
-    totals: dict[str, int] = {}
-    _count(tuple(body), blocks, totals)
-    return Grid((("b", blocks),), tuple(body)), totals
+    return Grid((("b", blocks),), tuple(body))
 
 
 def _product(
@@ -116,12 +112,3 @@ def _product(
 def _lanes(chip: Chip, source: str, target: str, elements: int, recipe: Recipe) -> Instruction:
     written = (Slot(target, fresh=True),)
     return Instruction(chip.vector_names[0], "lanes", (Slot(source),), written, (elements,), "fp32", recipe)
-
-
-def _count(body: tuple[Item, ...], times: int, totals: dict[str, int]) -> None:
-    for item in body:
-        if isinstance(item, Instruction):
-            for link, size in item.traffic:
-                totals[link] = totals.get(link, 0) + size * times
-        else:
-            _count(item.body, times * item.count, totals)

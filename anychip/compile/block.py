@@ -138,14 +138,12 @@ def block(chip: Chip, group: Group) -> Nest:
     if group.first and chip.policy.call_s:
         writer.fixed["call"] = round(chip.policy.call_s * chip.clock_hz)
     items = writer.items()
-    totals: dict[str, int] = {}
-    _count(items, 1, totals)
     return Nest(
         "block" if len(group.forms) > 1 else type(group.forms[0]).__name__.lower(),
         (),
         tuple(writer.buffers.values()),
         items,
-        demand_of(chip, group.forms, totals),
+        demand_of(chip, group.forms, items),
         fixed_ticks=tuple(sorted(writer.fixed.items())),
     )
 
@@ -470,12 +468,3 @@ def _lane_steps(form: Form) -> tuple[int, int, int]:
 def _plain_and_curves(recipe: Recipe) -> tuple[int, int]:
     curves = sum(step.operation in CURVES for step in recipe.steps)
     return len(recipe.steps) - curves, curves
-
-
-def _count(body: tuple[Item, ...], times: int, totals: dict[str, int]) -> None:
-    for item in body:
-        if isinstance(item, Instruction):
-            for link, size in item.traffic:
-                totals[link] = totals.get(link, 0) + size * times
-        else:
-            _count(item.body, times * item.count, totals)

@@ -26,4 +26,4 @@ def crossing_ticks(chip: Chip, form: Collective) -> int:
 def collective(chip: Chip, form: Collective) -> Nest:
     """A collective by itself: a time that no engine explains."""
     fixed = (("collective", crossing_ticks(chip, form)),)
-    return Nest("collective", (), (), (), demand_of(chip, (form,), {}), fixed_ticks=fixed)
+    return Nest("collective", (), (), (), demand_of(chip, (form,), ()), fixed_ticks=fixed)

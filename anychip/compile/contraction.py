@@ -53,18 +53,13 @@ def contraction(chip: Chip, form: Contract, *, epilogue: tuple[Form, ...] = (), 
     unit = chip.engines[unit_name].block
     assert isinstance(unit, MatrixEngine)  # noqa: S101 - `multiplier` names a matrix engine
     resident = resident_tiles(unit, tiling)
-    tiles = tiling.tiles(problem)
-    body, traffic = _tile_body(chip, form, problem, tiling, unit_name, resident, epilogue, saved_bytes)
+    body = _tile_body(chip, form, problem, tiling, unit_name, resident, epilogue, saved_bytes)
     across = (problem.count, -(-problem.m // tiling.m), -(-problem.n // tiling.n), tiling.splits)
     names = ("b", "m", "n", "s")
     grid = Grid(tuple(zip(names, across, strict=True)), body, resident=resident)
     items: list[Item] = [grid]
-    totals = {link: size * tiles for link, size in traffic.items()}
     if tiling.splits > 1:
-        joined, moved = _joined_parts(chip, problem, tiling)
-        items.append(joined)
-        for link, size in moved.items():
-            totals[link] = totals.get(link, 0) + size
+        items.append(_joined_parts(chip, problem, tiling))
     local, element = local_memory(chip), problem.element
     results = tiling.m * tiling.n
     buffers = (
@@ -80,7 +75,7 @@ def contraction(chip: Chip, form: Contract, *, epilogue: tuple[Form, ...] = (), 
     accesses = tuple(
         Access(operand, groups) for operand in (form.left, form.right, form.result, *form.extras)
     )
-    demand = demand_of(chip, (form, *epilogue), totals)
+    demand = demand_of(chip, (form, *epilogue), tuple(items))
     return Nest("contract", accesses, buffers, tuple(items), demand, launches=1 + (tiling.splits > 1))
 
 
@@ -93,8 +88,8 @@ def _tile_body(
     resident: int,
     epilogue: tuple[Form, ...],
     saved_bytes: int,
-) -> tuple[tuple[Item, ...], dict[str, int]]:
-    """One iteration of the grid, and the bytes that it moves over each link."""
+) -> tuple[Item, ...]:
+    """One iteration of the grid."""
     tiles, depth = tiling.tiles(problem), tiling.depth(problem)
     steps = depth // tiling.k
     left_reads, right_reads = far_reads(chip, problem, tiling, resident)
@@ -134,7 +129,7 @@ def _tile_body(
         items.append(Instruction(unit_name, "drain", (sums,), drained, (tiling.m, tiling.n), problem.format))
         sums = Slot("results")
     items += _finished(chip, form, problem, tiling, sums, epilogue, saved_bytes)
-    return tuple(items), _total(items)
+    return tuple(items)
 
 
 def _finished(
@@ -183,7 +178,7 @@ def _lanes(chip: Chip, reads: tuple[Slot, ...], target: str, elements: int, reci
     return Instruction(chip.vector_names[0], "lanes", reads, written, (elements,), "fp32", recipe)
 
 
-def _joined_parts(chip: Chip, problem: Problem, tiling: Tiling) -> tuple[Grid, dict[str, int]]:
+def _joined_parts(chip: Chip, problem: Problem, tiling: Tiling) -> Grid:
     """The second launch of a split sum: parts are read back, added, and stored."""
     results = problem.count * problem.m * problem.n
     tile = tiling.m * tiling.n
@@ -199,17 +194,4 @@ def _joined_parts(chip: Chip, problem: Problem, tiling: Tiling) -> tuple[Grid, d
         ),
         store(chip, "out", tile, stored, stored),
     ]  # fmt: skip
-    return Grid((("j", count),), tuple(body)), {link: n * count for link, n in _total(body).items()}
-
-
-def _total(items: list[Item]) -> dict[str, int]:
-    """Bytes over each link of a body, its loops multiplied out."""
-    totals: dict[str, int] = {}
-    for item in items:
-        if isinstance(item, Instruction):
-            for link, size in item.traffic:
-                totals[link] = totals.get(link, 0) + size
-        else:
-            for link, size in _total(list(item.body)).items():
-                totals[link] = totals.get(link, 0) + size * item.count
-    return totals
+    return Grid((("j", count),), tuple(body))

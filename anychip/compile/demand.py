@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from math import prod
 
+from anychip.arithmetic.recipe import CURVES
 from anychip.chips import Chip
 from anychip.formats import by_name
-from anychip.operators import Contract, Form, Work, total, work
+from anychip.operators import Contract, Form, work
 from anychip.operators.forms import element_bits
-from anychip.programs.program import Demand
+from anychip.programs.program import Demand, Instruction, Item
 
 #: Name under which plain lane operations are counted; curves go by their own.
 LANE = "lane"
@@ -30,13 +32,13 @@ def multiplies(chip: Chip, format_name: str) -> bool:
     return chip.macs_per_second(format_name) > 0
 
 
-def demand_of(chip: Chip, forms: Iterable[Form], traffic: Mapping[str, int]) -> Demand:
-    """Useful work of some forms as one kernel does them.
+def demand_of(chip: Chip, forms: Iterable[Form], body: tuple[Item, ...]) -> Demand:
+    """Useful work of some forms as one kernel does them, never more than its instructions do.
 
     Args:
         chip: whose numerics say in which format products are formed.
         forms: what the kernel performs.
-        traffic: bytes over each link, all cores together.
+        body: its items; traffic is theirs, and steps that they save are not counted.
     """
     macs: dict[str, int] = {}
     lanes: dict[str, int] = {}
@@ -54,17 +56,31 @@ def demand_of(chip: Chip, forms: Iterable[Form], traffic: Mapping[str, int]) -> 
         lanes[LANE] = lanes.get(LANE, 0) + done.lane_operations
         for curve, count in done.curves.items():
             lanes[curve] = lanes.get(curve, 0) + count
+    traffic: dict[str, int] = {}
+    issued: dict[str, int] = {}
+    _count(body, 1, traffic, issued)
+    useful = {name: min(count, issued.get(name, 0)) for name, count in lanes.items()}
     return Demand(
         macs=tuple(sorted(macs.items())),
-        lane_operations=tuple(sorted((name, count) for name, count in lanes.items() if count)),
+        lane_operations=tuple(sorted((name, count) for name, count in useful.items() if count)),
         traffic_bytes=tuple(sorted(traffic.items())),
         host_operations=host,
     )
 
 
-def whole_work(forms: Iterable[Form]) -> Work:
-    """Work of several forms together."""
-    return total(work(form) for form in forms)
+def _count(body: tuple[Item, ...], times: int, traffic: dict[str, int], issued: dict[str, int]) -> None:
+    """Adds up bytes by link and lane operations by name, loops multiplied out."""
+    for item in body:
+        if not isinstance(item, Instruction):
+            _count(item.body, times * item.count, traffic, issued)
+            continue
+        for link, size in item.traffic:
+            traffic[link] = traffic.get(link, 0) + size * times
+        if item.recipe is not None:
+            elements = prod(item.extents) * times
+            for step in item.recipe.steps:
+                name = step.operation if step.operation in CURVES else LANE
+                issued[name] = issued.get(name, 0) + elements
 
 
 def _format_of(chip: Chip, form: Form) -> str | None:

@@ -77,16 +77,12 @@ def streamed(chip: Chip, forms: Sequence[Form], *, kept_bytes: int = 0) -> Nest:
 
 
 def _nest(chip: Chip, stream: Stream, forms: Sequence[Form]) -> Nest:
-    body, traffic = _piece(chip, stream, forms)
+    body = (Grid((("i", stream.pieces),), _piece(chip, stream, forms)),)
     local = local_memory(chip)
     slot = stream.elements * 4
     buffers = tuple(Buffer(f"in{i}", local, 2, slot) for i in range(len(stream.walks)))
     buffers += (Buffer("work", "registers", 2, slot), Buffer("out", local, 2, slot))
-    totals = {link: size * stream.pieces for link, size in traffic.items()}
-    accesses = _accesses(forms)
-    return Nest(
-        stream.name, accesses, buffers, (Grid((("i", stream.pieces),), body),), demand_of(chip, forms, totals)
-    )
+    return Nest(stream.name, _accesses(forms), buffers, body, demand_of(chip, forms, body))
 
 
 def _accesses(forms: Sequence[Form]) -> tuple[Access, ...]:
@@ -97,8 +93,8 @@ def _accesses(forms: Sequence[Form]) -> tuple[Access, ...]:
     return ()
 
 
-def _piece(chip: Chip, stream: Stream, forms: Sequence[Form]) -> tuple[tuple[Item, ...], dict[str, int]]:
-    """One iteration and its bytes by link."""
+def _piece(chip: Chip, stream: Stream, forms: Sequence[Form]) -> tuple[Item, ...]:
+    """One iteration."""
     plain = len(forms) == 1 and isinstance(forms[0], Lanes)
     inputs = len(forms[0].reads) if plain else 0
     axis = (Affine(0, (("i", stream.elements),)),)
@@ -124,11 +120,7 @@ def _piece(chip: Chip, stream: Stream, forms: Sequence[Form]) -> tuple[tuple[Ite
     if stream.stored_bytes > 0:
         written = store(chip, "out", elements, stream.stored_bytes / pieces)
         items.append(written)
-    totals: dict[str, int] = {}
-    for item in items:
-        for link, size in item.traffic:
-            totals[link] = totals.get(link, 0) + size
-    return tuple(items), totals
+    return tuple(items)
 
 
 def _with_reads(instruction: Instruction, tiles: tuple[Tile, ...]) -> Instruction:

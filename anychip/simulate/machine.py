@@ -457,7 +457,10 @@ def _lane_bound(chip: Chip, nest: Nest) -> Fraction:
     rate = sum((Fraction(chip.clock_of(unit)) * unit.lanes for unit in vectors), Fraction(0))
     cycles = Fraction(0)
     for operation, count in nest.demand.lane_operations:
-        cheapest = min(unit.cost.get(operation, 1.0) for unit in vectors)
+        cheapest = min(
+            min([1.0, *unit.cost.values()]) if operation == "lane" else unit.cost.get(operation, 1.0)
+            for unit in vectors
+        )
         cycles += count * Fraction(cheapest)
     return cycles * Fraction(chip.clock_hz) / rate / chip.cores
 
