@@ -65,6 +65,7 @@ def gpu_power(
     memory: str,
     tdp_w: Fact,
     link: str,
+    cache_link: str,
     tensor_formats: Iterable[str],
     simt_formats: Iterable[str] = ("fp32",),
     server: Literal["card", "board"] = "card",
@@ -76,6 +77,7 @@ def gpu_power(
         memory: type of its main memory.
         tdp_w: its limit.
         link: name of the chip's link to main memory.
+        cache_link: name of its link to the shared cache.
         tensor_formats: operand formats that its tensor cores multiply.
         simt_formats: operand formats that its vector pipes multiply.
         server: ``card`` in a slot of a server, ``board`` of eight in a machine built for them.
@@ -128,10 +130,16 @@ def gpu_power(
                 f"{_GPU_FIT}: 213 pJ per byte of HBM2, times {factor:g} for {memory}",
                 low=_HBM2_BYTE_RANGE_J[0] * factor_low,
                 high=_HBM2_BYTE_RANGE_J[1] * factor_high,
-            )
+            ),
+            cache_link: _inside("the constants per flop and per byte of memory", high=20e-12),
         },
         host_w=_gpu_host_w(server),
     )
+
+
+def _inside(what: str, *, high: float) -> Fact:
+    """Joules per byte of a cache, which a constant fitted or judged elsewhere already holds."""
+    return assumed(0.0, "J", f"caches are contained in {what}", low=0.0, high=high)
 
 
 def _gpu_host_w(server: Literal["card", "board"]) -> Fact:
@@ -233,6 +241,7 @@ def cpu_power(
     flop_j: tuple[float, float, float],
     relative: dict[str, float],
     link: str,
+    cache_link: str,
     where: str,
     limit_w: Fact | None = None,
 ) -> Power:
@@ -243,6 +252,7 @@ def cpu_power(
         flop_j: (middle, low, high) joules per fp32 vector flop, caches and issue included.
         relative: speed of each operand format relative to fp32; energy per multiply-add is its inverse.
         link: name of the chip's link to main memory.
+        cache_link: name of its link to the last-level cache.
         where: what the judgement rests on.
         limit_w: thermal design power if published.
     """
@@ -264,7 +274,10 @@ def cpu_power(
         lane_operation_j=assumed(
             2 * middle, "J", f"{where}; as one fp32 multiply-add", low=low, high=2 * high
         ),
-        byte_j={link: assumed(200e-12, "J", f"{where}; DDR5 with controller", low=100e-12, high=350e-12)},
+        byte_j={
+            link: assumed(200e-12, "J", f"{where}; DDR5 with controller", low=100e-12, high=350e-12),
+            cache_link: _inside("the joules per flop", high=50e-12),
+        },
         host_w=assumed(
             60.0,
             "W",

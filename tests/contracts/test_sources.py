@@ -9,7 +9,7 @@ from datetime import date
 import pytest
 
 from anychip import chips
-from anychip.blocks import Block
+from anychip.blocks import Block, MatrixEngine
 from anychip.chips import Chip
 from anychip.chips.names import NAMES
 from anychip.facts import Fact
@@ -114,3 +114,21 @@ def test_a_wrong_peak_is_noticed() -> None:
     bare = dataclasses.replace(chip.matrix, facts={})
     assert "native" in dict(numbers(bare))
     assert not bare.facts
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_every_demand_has_a_price_in_joules(name: str) -> None:
+    """An unknown term would make the whole energy unknown."""
+    chip = chips.by_name(name)
+    assert chip.power is not None
+    formats = {
+        key
+        for engine in chip.engines.values()
+        if isinstance(engine.block, MatrixEngine)
+        for key in engine.block.rates
+    }
+    assert formats <= set(chip.power.mac_j)
+    assert set(chip.links) <= set(chip.power.byte_j)
+    assert chip.power.base_w is not None
+    assert chip.power.lane_operation_j is not None
+    assert chip.power.host_w is not None

@@ -165,6 +165,7 @@ def _graviton_power(base_w: tuple[float, float, float], rates: Mapping[str, floa
         flop_j=(13e-12, 6e-12, 20e-12),
         relative=dict(rates),
         link="dram",
+        cache_link="l3",
         where=_GRAVITON_POWER,
     )
 
@@ -289,6 +290,7 @@ def sapphire_rapids() -> Chip:
             flop_j=(20e-12, 8e-12, 30e-12),
             relative={name: rate if rate <= 2 else rate / 3 for name, rate in rates.items()},
             link="dram",
+            cache_link="l3",
             where="350 W at full vector load, a third of it idle, judged",
             limit_w=tdp,
         ),
@@ -329,6 +331,7 @@ def genoa() -> Chip:
             flop_j=(18e-12, 8e-12, 30e-12),
             relative=rates,
             link="dram",
+            cache_link="l3",
             where="360 W at full vector load, a third of it idle, judged",
             limit_w=tdp,
         ),

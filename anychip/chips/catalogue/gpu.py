@@ -157,6 +157,7 @@ def build(board: Board, generation: Generation, *, vendor: str, numerics: Numeri
             memory=board.memory,
             tdp_w=tdp,
             link="dram",
+            cache_link="l2",
             tensor_formats=tensor_formats,
             simt_formats=tuple(name for name in generation.simt_rates if name not in tensor_formats),
             server=board.server,
