@@ -145,7 +145,7 @@ class Arguments:
                 self._bound[argument] = self.inputs[position:] if attribute is _MISSING else ()
                 position = len(self.inputs) if attribute is _MISSING else position
             elif attribute is not _MISSING:
-                self._bound[argument] = attribute if isinstance(attribute, (bool, int, float)) else None
+                self._bound[argument] = _number(attribute)
             elif position < len(self.inputs):
                 self._bound[argument] = self.inputs[position]
                 position += 1
@@ -154,7 +154,7 @@ class Arguments:
 
     def value(self, name: str) -> Tensor | Constant | None:
         """A tensor argument, the number that was given in its place, or None."""
-        bound = self._bound[name]
+        bound = self._bound.get(name)
         return None if isinstance(bound, tuple) else bound
 
     def tensor(self, name: str) -> Tensor:
@@ -163,19 +163,19 @@ class Arguments:
         Raises:
             InvalidInput: it is a number or missing.
         """
-        bound = self._bound[name]
+        bound = self._bound.get(name)
         if not isinstance(bound, Tensor):
             raise InvalidInput(f"{self.name}: argument {name} is {bound!r}, not a tensor")
         return bound
 
     def optional(self, name: str) -> Tensor | None:
         """A tensor argument that may be left out."""
-        bound = self._bound[name]
+        bound = self._bound.get(name)
         return bound if isinstance(bound, Tensor) else None
 
     def tensors(self, name: str) -> tuple[Tensor, ...]:
         """A list of tensors."""
-        bound = self._bound[name]
+        bound = self._bound.get(name)
         return bound if isinstance(bound, tuple) else ()
 
     def attribute(self, name: str, default: object = None) -> object:
@@ -209,6 +209,15 @@ class Arguments:
 
 
 _MISSING = object()
+#: Stands for a single number that lies on the host; only its being there matters for work.
+_HOST_NUMBER = 1.0
+
+
+def _number(attribute: object) -> Constant | None:
+    """An attribute in the place of a tensor: a number, one that the host holds, or nothing."""
+    if isinstance(attribute, tuple) and attribute[:1] == ("host",):
+        return _HOST_NUMBER
+    return attribute if isinstance(attribute, (bool, int, float)) else None
 
 
 def merged(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from anychip.arithmetic.recipe import Lane, Operable, apply, select, traced
 from anychip.operators.arguments import Arguments, Tensor, contiguous, operand
@@ -92,53 +93,97 @@ def _matrix(form: Attention, role: str, port: str = "", *, swap: bool = False) -
 
 
 def decomposed(form: Attention) -> tuple[Form, ...]:
-    """The same meaning in contractions and rows, with the weights as temporaries in fp32.
+    """The same meaning in contractions and rows.
 
-    Grouped heads appear with every query head; a causal mask does not shorten the sums here.
+    Scores stay in fp32; the weights are rounded to the stored format of the values before they meet them, and
+    so is the gradient of the scores. A causal mask is an operand named ``causal`` (true where a key may be
+    seen); it does not shorten the sums, whose terms it makes 0.
     """
-    b, h, q, k = form.batch, form.heads, form.queries, form.keys
-    scores = contiguous("temporary0", "fp32", (b, h, q, k))
-    weights = contiguous("temporary1", "fp32", (b, h, q, k))
-    product = contract(
-        _matrix(form, "query"), _matrix(form, "key", swap=True), scores, traced(1, lambda x: x * form.scale)
-    )
-
-    def exponential(v: Lane, top: Lane) -> Operable:
-        return apply("exp", v - top)
-
-    normalised = rows(
-        scores.shape,
-        (3,),
-        (scores,),
-        (("maximum", lambda v: v), ("sum", exponential)),
-        lambda v, top, total: exponential(v, top) / total,
-        (weights,),
-    )
+    scores = _grid(form, 0, "fp32")
+    weights = _grid(form, 1, _matrix(form, "value").format)
+    forms: list[Form] = [_scores(form, scores), _weights(form, scores, weights)]
     if form.direction == "forward":
-        return (product, normalised, contract(weights, _matrix(form, "value"), _matrix(form, "output")))
+        return (*forms, contract(weights, _matrix(form, "value"), _matrix(form, "output")))
     grad = _matrix(form, "grad_output")
-    to_weights = contiguous("temporary2", "fp32", (b, h, q, k))
-    to_scores = contiguous("temporary3", "fp32", (b, h, q, k))
-    softened = rows(
-        scores.shape,
-        (3,),
-        (to_weights, weights),
-        (("sum", lambda g, p: g * p),),
-        lambda g, p, total: (g - total) * p * form.scale,
-        (to_scores,),
-    )
-    forms: list[Form] = [product, normalised]
-    if "grad_value" in form.roles:
-        forms.append(contract(weights.permuted(0, 1, 3, 2), grad, _matrix(form, "grad_value")))
-    forms += [contract(grad, _matrix(form, "value", swap=True), to_weights), softened]
-    forms.append(contract(to_scores, _matrix(form, "key"), _matrix(form, "grad_query")))
-    forms.append(contract(to_scores.permuted(0, 1, 3, 2), _matrix(form, "query"), _matrix(form, "grad_key")))
+    to_weights = _grid(form, 2, "fp32")
+    to_scores = _grid(form, 3, _matrix(form, "query").format)
+    forms += [
+        contract(weights.permuted(0, 1, 3, 2), grad, _matrix(form, "grad_value")),
+        contract(grad, _matrix(form, "value", swap=True), to_weights),
+        rows(
+            scores.shape,
+            (3,),
+            (to_weights, weights),
+            (("sum", lambda g, p: g * p),),
+            lambda g, p, total: (g - total) * p * form.scale,
+            (to_scores,),
+        ),
+        contract(to_scores, _matrix(form, "key"), _matrix(form, "grad_query")),
+        contract(to_scores.permuted(0, 1, 3, 2), _matrix(form, "query"), _matrix(form, "grad_key")),
+    ]
     return tuple(forms)
 
 
-def masked(v: Lane, keep: Lane) -> Operable:
-    """A score where the mask lets it through, else minus infinity."""
-    return select(keep, v, -math.inf)
+def _grid(form: Attention, number: int, format_name: str) -> Tensor:
+    """A temporary of one value per batch, head, query and key."""
+    shape = (form.batch, form.heads, form.queries, form.keys)
+    return contiguous(f"temporary{number}", format_name, shape)
+
+
+def _mask(form: Attention) -> list[tuple[str, Tensor]]:
+    """What decides or shifts scores, broadcast over the grid."""
+    shape = (form.batch, form.heads, form.queries, form.keys)
+    found: list[tuple[str, Tensor]] = []
+    for role in ("mask", "bias"):
+        if role in form.roles:
+            operand = form.operands[form.roles.index(role)]
+            rank = len(operand.strides)
+            own = tuple(e if s else 1 for e, s in zip(shape[4 - rank :], operand.strides, strict=True))
+            found.append((role, Tensor(operand.port, operand.format, own, operand.strides, operand.offset)))
+    if form.causal:
+        found.append(("mask", Tensor("causal", "bool", shape[2:], (form.keys, 1))))
+    return found
+
+
+def _scores(form: Attention, scores: Tensor) -> Form:
+    """Scaled products, shifted by a bias, minus infinity where a mask says no."""
+    extras = _mask(form)
+
+    def epilogue(accumulator: Lane, *given: Lane) -> Operable:
+        value = accumulator * form.scale
+        for (role, _), lane in zip(extras, given, strict=True):
+            value = value + lane if role == "bias" else select(lane, value, -math.inf)
+        return value
+
+    recipe = traced(1 + len(extras), epilogue)
+    tensors = [tensor for _, tensor in extras]
+    return contract(_matrix(form, "query"), _matrix(form, "key", swap=True), scores, recipe, tensors)
+
+
+def _weights(form: Attention, scores: Tensor, weights: Tensor) -> Form:
+    """Softmax of the scores; a row that may see nothing has weights 0. Forward keeps log of the sum too."""
+    results = [weights]
+    if "logsumexp" in form.roles and form.direction == "forward":
+        kept = form.results[form.roles.index("logsumexp") - len(form.operands)]
+        shape = (form.batch, form.heads, form.queries, 1)
+        results.append(Tensor(kept.port, kept.format, shape, (*kept.strides, 0), kept.offset))
+
+    def finite(top: Lane, *_: Lane) -> Operable:
+        return select(apply("eq", top, -math.inf), 0.0, top)
+
+    def write(v: Lane, top: Lane, total: Lane) -> Sequence[Operable]:
+        seen = total > 0.0
+        weight = select(seen, apply("exp", v - top) / total, 0.0)
+        return (weight, top + apply("log", total))[: len(results)]
+
+    return rows(
+        scores.shape,
+        (3,),
+        (scores,),
+        (("maximum", lambda v: v, finite), ("sum", lambda v, top: apply("exp", v - top))),
+        write,
+        results,
+    )
 
 
 register(

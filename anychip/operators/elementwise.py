@@ -281,6 +281,13 @@ def xlogy(_a: Arguments, x: Operable, y: Operable) -> Operable:
     return select(apply("isnan", y), math.nan, kept) if isinstance(y, Lane) else kept
 
 
+def log_ndtr(_a: Arguments, x: Lane) -> Operable:
+    """Logarithm of the normal distribution, on either side by the form that keeps its digits."""
+    t = x * math.sqrt(0.5)
+    below = apply("log", apply("erfcx", -t) * 0.5) - t * t
+    return select(x < -1.0, below, apply("log1p", apply("erfc", t) * -0.5))
+
+
 def logit(a: Arguments, x: Lane) -> Operable:
     eps = a.attribute("eps")
     y = clamped(x, float(eps), 1.0 - float(eps)) if isinstance(eps, (int, float)) else x
@@ -323,7 +330,7 @@ def cast(a: Arguments) -> tuple[Form, ...]:
     return (lanes(a.results[:1], (a.tensor("self"),), lambda x: x),)
 
 
-def copy_(a: Arguments) -> tuple[Form, ...]:
+def copied(a: Arguments) -> tuple[Form, ...]:
     return (lanes(a.results[:1], (a.tensor("src"),), lambda x: x),)
 
 
@@ -382,7 +389,7 @@ _names(
         ),
         "special_erfcx": curve("erfcx"),
         "special_ndtri": curve("normal_quantile"),
-        "special_log_ndtr": lambda _a, x: apply("log", apply("normal_cdf", x)),
+        "special_log_ndtr": log_ndtr,
         "positive": lambda _a, x: x,
     },
 )
@@ -479,4 +486,4 @@ register("native_dropout", "lanes", "input", native_dropout)
 register("glu", "lanes", "self", glu)
 register("glu_backward", "lanes", "grad_output self", glu_backward)
 register("_to_copy", "lanes", "self", cast)
-register("copy_ copy", "lanes", "self src", copy_)
+register("copy", "lanes", "self src", copied)

@@ -1,0 +1,485 @@
+"""Forms evaluated on tensors: the operator's meaning, read by the values room.
+
+An operand of a form is a strided view of a tensor, so that evaluating needs nothing but the form and the
+tensors of the call. The same walk serves both engines; rows are independent, so that long ones go in blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Any
+
+import torch
+
+from anychip.arithmetic import Contraction, Numerics
+from anychip.errors import NotModelled
+from anychip.formats import Float, by_name
+from anychip.frontends.torch.values.engine import Engine
+from anychip.frontends.torch.values.stored import Store, carrier
+from anychip.operators import Attention, Contract, Form, Lanes, Operand, Pass, Rows
+from anychip.operators.attention import decomposed
+from anychip.operators.forms import Move
+
+Tensor = torch.Tensor
+#: Elements worked on at once where the rest of the form does not depend on them.
+_BLOCK = 1 << 17
+#: Elements of the largest operand that is laid out anew for a convolution.
+_UNFOLDED = 1 << 24
+_DTYPES = {
+    "fp32": torch.float32,
+    "fp64": torch.float64,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+    "int64": torch.int64,
+    "int32": torch.int32,
+    "int16": torch.int16,
+    "int8": torch.int8,
+    "uint8": torch.uint8,
+    "bool": torch.bool,
+}
+
+
+def dtype_of(format_name: str) -> torch.dtype:
+    """The element type of a temporary."""
+    known = _DTYPES.get(format_name)
+    return known if known is not None else getattr(torch, format_name.replace("fp8", "float8"))
+
+
+@dataclass(slots=True)
+class Ports:
+    """The tensors of one call under the names that forms use."""
+
+    tensors: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+    def __getitem__(self, port: str) -> Tensor:
+        return self.tensors[port]
+
+    def target(self, operand: Operand, extents: Sequence[int]) -> Tensor:
+        """The tensor to write; a temporary is made when it is first written."""
+        found = self.tensors.get(operand.port)
+        if found is None:
+            span = sum((e - 1) * s for e, s in zip(extents, operand.strides, strict=True) if e) + 1
+            found = torch.empty(operand.offset + span, dtype=dtype_of(operand.format))
+            self.tensors[operand.port] = found
+        return found
+
+
+class Evaluator:
+    """Evaluates forms in a chip's arithmetic.
+
+    Args:
+        numerics: the chip's.
+        engine: how.
+        store: rounds results.
+    """
+
+    def __init__(self, numerics: Numerics, engine: Engine, store: Store) -> None:
+        self.numerics = numerics
+        self.engine = engine
+        self.store = store
+
+    def run(self, forms: Sequence[Form], ports: Ports) -> None:
+        """Evaluates the forms of a call in order; results are in `ports` beforehand."""
+        for form in forms:
+            match form:
+                case Lanes():
+                    self.lanes(form, ports)
+                case Rows():
+                    self.rows(form, ports)
+                case Contract():
+                    self.contract(form, ports)
+                case Attention():
+                    self.attention(form, ports)
+                case Move():
+                    self.move(form, ports)
+                case _:
+                    raise NotModelled(f"values: a {type(form).__name__} form has no evaluation of its own")
+
+    # --- reading and writing
+
+    def read(self, operand: Operand, extents: Sequence[int], ports: Ports) -> Tensor:
+        """An operand over the loops, in its carrier."""
+        tensor = ports[operand.port]
+        if operand.windows:
+            return windowed(carrier(tensor), operand, extents)
+        first = tensor.storage_offset() + operand.offset
+        if any(stride < 0 for stride in operand.strides):
+            return _backwards(tensor, operand, extents)
+        return carrier(tensor.as_strided(extents, operand.strides, first))
+
+    def write(self, operand: Operand, extents: Sequence[int], values: Tensor, ports: Ports) -> None:
+        """Rounds values once into the stored format of the operand."""
+        tensor = ports.target(operand, extents)
+        view = tensor.as_strided(extents, operand.strides, tensor.storage_offset() + operand.offset)
+        view.copy_(self.store.stored(values, tensor.dtype))
+
+    # --- lanes
+
+    def lanes(self, form: Lanes, ports: Ports) -> None:
+        """The recipe on every element; large grids in blocks of the outermost loop."""
+        if form.random:
+            raise NotModelled("values: random numbers are drawn by the generator, not by a form")
+        operands = [self.view(each, form.extents, ports) for each in form.operands]
+        results = [
+            ports.target(each, form.extents).as_strided(
+                form.extents, each.strides, ports[each.port].storage_offset() + each.offset
+            )
+            for each in form.results
+        ]
+        for chosen in _blocks(form.extents):
+            part = [carrier(each if chosen is None else each[chosen]) for each in operands]
+            values = self.engine.lanes(form.recipe, part)
+            for result, value in zip(results, values, strict=True):
+                target = result if chosen is None else result[chosen]
+                target.copy_(self.store.stored(value, target.dtype))
+
+    def view(self, operand: Operand, extents: Sequence[int], ports: Ports) -> Tensor:
+        """An operand over the loops, as it is stored."""
+        tensor = ports[operand.port]
+        return tensor.as_strided(extents, operand.strides, tensor.storage_offset() + operand.offset)
+
+    def move(self, form: Move, ports: Ports) -> None:
+        """A copy or a fill."""
+        target = ports.target(form.result, form.extents)
+        view = target.as_strided(
+            form.extents, form.result.strides, target.storage_offset() + form.result.offset
+        )
+        if form.source is not None:
+            view.copy_(self.read(form.source, form.extents, ports))
+        elif form.fill is not None:
+            view.fill_(form.fill)
+
+    # --- rows
+
+    def rows(self, form: Rows, ports: Ports) -> None:
+        """All passes over a block of rows, then the next block."""
+        extents = form.rows + form.length
+        operands = [self.read(each, extents, ports) for each in form.operands]
+        spread = len(form.length)
+        step = len(form.rows) and max(1, _BLOCK // max(prod(extents[1:]), 1))
+        first = 0
+        count = form.rows[0] if form.rows else 1
+        while first < count:
+            last = min(first + step, count) if step else 1
+            chosen = slice(first, last) if step else None
+            part = [each if chosen is None else each[chosen] for each in operands]
+            shape = (last - first, *extents[1:]) if step else extents
+            values = self.passes(form, part, shape, spread)
+            for operand, value in zip(form.results, values, strict=True):
+                target = ports.target(operand, extents)
+                own = form.rows + (1,) * spread if form.per_row(operand) else extents
+                view = target.as_strided(own, operand.strides, target.storage_offset() + operand.offset)
+                view = view if chosen is None else view[chosen]
+                value = value[(..., *(slice(0, 1) for _ in form.length))] if own is not extents else value
+                view.copy_(self.store.stored(value, view.dtype))
+            first = last
+
+    def passes(self, form: Rows, operands: list[Tensor], shape: tuple[int, ...], spread: int) -> list[Tensor]:
+        """What leaves the write recipe, for one block of rows."""
+        registers = list(operands)
+        for each in form.passes:
+            registers.append(self.one_pass(each, registers, shape, spread))
+        return self.engine.lanes(form.write, registers)
+
+    def one_pass(self, each: Pass, registers: list[Tensor], shape: tuple[int, ...], spread: int) -> Tensor:
+        """The joined value of a pass, extent 1 over the row (or the row's extent where it runs along)."""
+        (values,) = self.engine.lanes(each.recipe, registers)
+        outer = shape[: len(shape) - spread]
+        flat = values.expand(shape).reshape(*outer, -1) if spread else values.expand(shape).unsqueeze(-1)
+        joined = self.join(each.join, flat)
+        if joined.shape == flat.shape and (each.join.startswith("running") or each.join == "order"):
+            return joined.reshape(shape)
+        joined = joined.reshape(outer + (1,) * spread)
+        if each.finish is None:
+            return joined
+        (finished,) = self.engine.lanes(each.finish, [joined, *(_first(r, spread) for r in registers)])
+        return finished
+
+    def join(self, kind: str, values: Tensor) -> Tensor:
+        """Joins the last dimension."""
+        floating = values.dtype.is_floating_point
+        match kind:
+            case "sum":
+                return self.engine.sum(values) if floating else values.sum(-1)
+            case "product":
+                return _chained(values, torch.mul) if floating else values.prod(-1)
+            case "maximum":
+                return values.amax(-1)
+            case "minimum":
+                return values.amin(-1)
+            case "any":
+                return (values != 0).any(-1)
+            case "all":
+                return (values != 0).all(-1)
+            case "argmaximum":
+                return values.to(torch.uint8 if values.dtype is torch.bool else values.dtype).max(-1).indices
+            case "argminimum":
+                return values.to(torch.uint8 if values.dtype is torch.bool else values.dtype).min(-1).indices
+            case "running_sum":
+                return _running(values, torch.add) if floating else values.cumsum(-1)
+            case "running_product":
+                return _running(values, torch.mul) if floating else values.cumprod(-1)
+            case "running_maximum":
+                return values.cummax(-1).values
+            case "running_minimum":
+                return values.cummin(-1).values
+            case _:
+                raise NotModelled(f"values: a pass that joins by {kind} has no evaluation of its own")
+
+    # --- contractions
+
+    def contract(self, form: Contract, ports: Ports) -> None:
+        """The product, its epilogue, one rounding; a convolution's windows laid out in blocks of rows."""
+        rule = self.rule(form.left, form.right)
+        right = self.matrix(form, form.right, "batch depth columns", ports)
+        blocks: Sequence[slice | None] = [None]
+        if form.left.windows and form.rows:
+            per_row = form.problems * (form.m // max(form.rows[0], 1)) * form.k
+            step = max(1, _UNFOLDED // max(per_row, 1))
+            blocks = [slice(i, min(i + step, form.rows[0])) for i in range(0, form.rows[0], step)]
+        for chosen in blocks:
+            left = self.matrix(form, form.left, "batch rows depth", ports, chosen)
+            rows = form.rows if chosen is None else (chosen.stop - chosen.start, *form.rows[1:])
+            accumulators = self.engine.contract(left, right, rule)
+            self.finish(form, accumulators.reshape(form.batch + rows + form.columns), chosen, ports)
+
+    def finish(self, form: Contract, accumulators: Tensor, chosen: slice | None, ports: Ports) -> None:
+        """Epilogue and store of one block of rows."""
+        extents = form.batch + form.rows + form.columns
+        place = (*(slice(None) for _ in form.batch), chosen) if chosen is not None else None
+        extras: list[Tensor] = []
+        for each in form.extras:
+            kept = _without_depth(each, form)
+            extra = self.read(kept, extents, ports)
+            extras.append(extra if place is None else extra[place])
+        values = accumulators
+        if not form.epilogue.is_copy:
+            (values,) = self.engine.lanes(form.epilogue, [accumulators, *extras])
+        result = _without_depth(form.result, form)
+        target = ports.target(result, extents)
+        view = target.as_strided(extents, result.strides, target.storage_offset() + result.offset)
+        view = view if place is None else view[place]
+        view.copy_(self.store.stored(values, view.dtype))
+
+    def matrix(
+        self, form: Contract, operand: Operand, groups: str, ports: Ports, chosen: slice | None = None
+    ) -> Tensor:
+        """An operand as batch, rows and columns of one product, in the format that the chip reads it."""
+        first: dict[str, int] = {}
+        count = 0
+        for name in ("batch", "rows", "columns", "depth"):
+            first[name] = count
+            count += len(getattr(form, name))
+        names = groups.split()
+        own: list[tuple[int, ...]] = [getattr(form, name) for name in names]
+        loops = [first[n] + i for n, extents in zip(names, own, strict=True) for i in range(len(extents))]
+        narrowed, extents = _on_loops(operand, loops), own[0] + own[1] + own[2]
+        if chosen is not None:
+            narrowed, extents = _cut(narrowed, extents, len(form.batch), chosen)
+            own[1] = (chosen.stop - chosen.start, *own[1][1:])
+        values = self.as_read(self.read(narrowed, extents, ports), operand.format)
+        return values.reshape(prod(own[0]), prod(own[1]), prod(own[2]))
+
+    def as_read(self, values: Tensor, stored: str) -> Tensor:
+        """Values as a contraction reads them: cast to its operand format."""
+        format = self.numerics.operand(by_name(stored))
+        if format.name == stored or not isinstance(format, Float) or not values.dtype.is_floating_point:
+            return values
+        return self.store.cast(values, format)
+
+    def rule(self, left: Operand, right: Operand) -> Contraction:
+        """The rule of a contraction; of two formats the one with more bits decides."""
+        stored = max((left.format, right.format), key=lambda name: by_name(name).bits)
+        return self.numerics.contraction(by_name(stored))
+
+    # --- attention
+
+    def attention(self, form: Attention, ports: Ports) -> None:
+        """The contractions and rows that it means; a causal mask is an operand of minus infinities."""
+        if form.causal:
+            mask = torch.ones(form.queries, form.keys, dtype=torch.bool).tril_()
+            ports.tensors["causal"] = mask
+        self.run(decomposed(form), ports)
+
+
+def _first(register: Tensor, spread: int) -> Tensor:
+    """A register's value for a row as a whole."""
+    if register.dim() < spread or not spread:
+        return register
+    return register[(..., *(slice(0, 1) for _ in range(spread)))]
+
+
+def _blocks(extents: tuple[int, ...]) -> Sequence[slice | None]:
+    """Blocks of the outermost loop, so that registers stay in the cache."""
+    elements = prod(extents)
+    if elements <= _BLOCK or not extents:
+        return (None,)
+    step = max(1, (_BLOCK // 4) // max(elements // extents[0], 1))
+    return [slice(first, min(first + step, extents[0])) for first in range(0, extents[0], step)]
+
+
+def _chained(values: Tensor, combine: Any) -> Tensor:
+    """Joins the last dimension one element after the other."""
+    if values.shape[-1] == 0:
+        return torch.ones(values.shape[:-1], dtype=values.dtype)
+    joined = values[..., 0].clone()
+    for k in range(1, values.shape[-1]):
+        joined = combine(joined, values[..., k])
+    return joined
+
+
+def _running(values: Tensor, combine: Any) -> Tensor:
+    """A value at every position, one element after the other."""
+    result = torch.empty(values.shape, dtype=values.dtype)
+    if values.shape[-1]:
+        result[..., 0] = values[..., 0]
+    for k in range(1, values.shape[-1]):
+        result[..., k] = combine(result[..., k - 1], values[..., k])
+    return result
+
+
+def _backwards(tensor: Tensor, operand: Operand, extents: Sequence[int]) -> Tensor:
+    """A view with negative strides, which torch does not have: read forwards, then flipped."""
+    backwards = [d for d, stride in enumerate(operand.strides) if stride < 0]
+    offset = operand.offset + sum((extents[d] - 1) * operand.strides[d] for d in backwards)
+    strides = [abs(stride) for stride in operand.strides]
+    view = tensor.as_strided(tuple(extents), strides, tensor.storage_offset() + offset)
+    return carrier(view).flip(backwards)
+
+
+def _without_depth(operand: Operand, form: Contract) -> Operand:
+    return _on_loops(operand, range(len(form.batch) + len(form.rows) + len(form.columns)))
+
+
+def _on_loops(operand: Operand, loops: Sequence[int]) -> Operand:
+    """The operand over some of the loops, in that order."""
+    return replace(
+        operand,
+        strides=tuple(operand.strides[loop] for loop in loops),
+        windows=tuple(
+            replace(w, coefficients=tuple(w.coefficients[loop] for loop in loops)) for w in operand.windows
+        ),
+    )
+
+
+def _cut(
+    operand: Operand, extents: tuple[int, ...], loop: int, chosen: slice
+) -> tuple[Operand, tuple[int, ...]]:
+    """The operand over a part of one loop."""
+    windows = tuple(replace(w, start=w.start + w.coefficients[loop] * chosen.start) for w in operand.windows)
+    moved = replace(operand, offset=operand.offset + operand.strides[loop] * chosen.start, windows=windows)
+    return moved, (*extents[:loop], chosen.stop - chosen.start, *extents[loop + 1 :])
+
+
+def windowed(tensor: Tensor, operand: Operand, extents: Sequence[int]) -> Tensor:
+    """An operand with windows over its loops: the tensor laid out with its outside, then strided.
+
+    Tensors whose dimensions cannot be told from their strides go by addresses.
+    """
+    laid_out = _laid_out(tensor, operand, extents)
+    return by_address(tensor, operand, extents) if laid_out is None else laid_out
+
+
+def by_address(tensor: Tensor, operand: Operand, extents: Sequence[int]) -> Tensor:
+    """Every position computed literally: the definition of a window."""
+    rank = len(extents)
+
+    def along(loop: int) -> Tensor:
+        shape = [1] * rank
+        shape[loop] = extents[loop]
+        return torch.arange(extents[loop]).reshape(shape)
+
+    address = torch.full((1,) * rank, int(tensor.storage_offset()) + operand.offset)
+    for loop, stride in enumerate(operand.strides):
+        if stride:
+            address = address + along(loop) * stride
+    inside = torch.ones((1,) * rank, dtype=torch.bool)
+    for window in operand.windows:
+        position = torch.full((1,) * rank, window.start)
+        for loop, coefficient in enumerate(window.coefficients):
+            if coefficient:
+                position = position + along(loop) * coefficient
+        inside = inside & (position >= 0) & (position < window.extent * window.step)
+        inside = inside & (position % window.step == 0)
+        address = address + position.clamp(0, window.extent * window.step - 1) // window.step * window.stride
+    span = tensor.untyped_storage().nbytes() // tensor.element_size()
+    flat = tensor.as_strided((span,), (1,), 0)
+    values = flat[address.clamp(0, max(span - 1, 0))] if span else torch.zeros(address.shape)
+    outside = torch.tensor(operand.outside, dtype=tensor.dtype)
+    return torch.where(inside, values, outside).expand(tuple(extents))
+
+
+def _laid_out(tensor: Tensor, operand: Operand, extents: Sequence[int]) -> Tensor | None:
+    dims: list[int] = []
+    for window in operand.windows:
+        found = [
+            d
+            for d in range(tensor.dim())
+            if tensor.stride(d) == window.stride and tensor.size(d) == window.extent and d not in dims
+        ]
+        if not found:
+            return None
+        dims.append(found[-1])
+    order = sorted(range(tensor.dim()), key=lambda d: (-tensor.stride(d), d))
+    if not _dense(tensor, order) or operand.outside != operand.outside:
+        return None
+    sizes = list(tensor.shape)
+    source, target = [slice(None)] * tensor.dim(), [slice(None)] * tensor.dim()
+    lows: list[int] = []
+    for window, d in zip(operand.windows, dims, strict=True):
+        ends = [c * (e - 1) for c, e in zip(window.coefficients, extents, strict=True)]
+        low = window.start + sum(min(end, 0) for end in ends)
+        high = window.start + sum(max(end, 0) for end in ends)
+        first = max(0, -(-low // window.step))
+        last = min(window.extent - 1, high // window.step)
+        count = max(last - first + 1, 0)
+        lows.append(low)
+        sizes[d] = high - low + 1
+        source[d] = slice(first, first + count)
+        begin = first * window.step - low
+        target[d] = slice(begin, begin + (count - 1) * window.step + 1 if count else begin, window.step)
+    if 0 in extents:
+        return torch.empty(tuple(extents), dtype=tensor.dtype)
+    buffer = torch.full([sizes[d] for d in order], operand.outside, dtype=tensor.dtype)
+    back = [order.index(d) for d in range(tensor.dim())]
+    buffer = buffer.permute(back)
+    buffer[tuple(target)] = tensor[tuple(source)]
+    strides = [_translated(stride, tensor, buffer, order, dims) for stride in operand.strides]
+    offset = _translated(operand.offset, tensor, buffer, order, dims)
+    for window, d, low in zip(operand.windows, dims, lows, strict=True):
+        offset += (window.start - low) * buffer.stride(d)
+        for loop, coefficient in enumerate(window.coefficients):
+            strides[loop] += coefficient * buffer.stride(d)
+    if any(stride < 0 for stride in strides):
+        flips = [loop for loop, stride in enumerate(strides) if stride < 0]
+        offset += sum((extents[loop] - 1) * strides[loop] for loop in flips)
+        view = buffer.as_strided(tuple(extents), [abs(stride) for stride in strides], offset)
+        return view.flip(flips)
+    return buffer.as_strided(tuple(extents), strides, offset)
+
+
+def _dense(tensor: Tensor, order: Sequence[int]) -> bool:
+    """Whether the strides nest, so that a distance names one step in each dimension."""
+    span = 1
+    for d in reversed(order):
+        if tensor.size(d) == 1:
+            continue
+        if tensor.stride(d) < span:
+            return False
+        span = tensor.stride(d) * tensor.size(d)
+    return True
+
+
+def _translated(
+    distance: int, tensor: Tensor, buffer: Tensor, order: Sequence[int], windows: Sequence[int]
+) -> int:
+    """A distance in the tensor's storage as one in the buffer's."""
+    left, moved = abs(distance), 0
+    for d in order:
+        if d in windows or tensor.size(d) == 1 or not left:
+            continue
+        steps, left = divmod(left, tensor.stride(d))
+        moved += steps * buffer.stride(d)
+    return moved if distance >= 0 else -moved

@@ -1,0 +1,121 @@
+"""Where PyTorch's CPU kernel provably gives the chip's bits: one operation, rounded once.
+
+Kernels of one IEEE operation on fp32 (add, multiply, divide, square root, comparisons, selections) leave no
+freedom. On bf16 and fp16 they widen, compute and round once, which is the same. Kernels of two operations
+are not here: a compiler may have fused them. Tests hold every entry against the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from anychip.frontends.torch.values.stored import Store
+from anychip.operators import find
+
+Check = Callable[[Sequence[torch.Tensor], Any, Store], bool]
+
+#: One rounding in fp32, and one after widening.
+_ONCE = frozenset(
+    "add.Tensor add.Scalar sub.Tensor sub.Scalar mul.Tensor mul.Scalar div.Tensor div.Scalar".split()
+)
+#: One rounding in fp32 alone.
+_SINGLE = frozenset(
+    "sqrt.default reciprocal.default rsub.Scalar rsub.Tensor "
+    "_foreach_add.List _foreach_add.Scalar _foreach_sub.List _foreach_sub.Scalar "
+    "_foreach_mul.List _foreach_mul.Scalar _foreach_mul.ScalarList _foreach_mul.Tensor _foreach_div.List "
+    "_foreach_div.Scalar _foreach_div.ScalarList _foreach_div.Tensor _foreach_sqrt.default".split()
+)
+#: No rounding: a choice among operands.
+_CHOICES = frozenset(
+    "neg.default abs.default relu.default maximum.default minimum.default where.self where.ScalarSelf "
+    "where.ScalarOther where.Scalar masked_fill.Scalar masked_fill.Tensor clamp.default clamp.Tensor "
+    "clamp_min.default clamp_min.Tensor clamp_max.default clamp_max.Tensor eq.Tensor eq.Scalar ne.Tensor "
+    "ne.Scalar lt.Tensor lt.Scalar le.Tensor le.Scalar gt.Tensor gt.Scalar ge.Tensor ge.Scalar "
+    "isnan.default floor.default ceil.default trunc.default round.default threshold_backward.default "
+    "amax.default amin.default max.default min.default max.dim min.dim argmax.default argmin.default "
+    "any.default any.dim all.default all.dim isinf.default logical_not.default logical_and.default "
+    "logical_or.default logical_xor.default signbit.default hardtanh.default sgn.default sign.default "
+    "_foreach_neg.default _foreach_abs.default _foreach_zero.default _foreach_copy.default "
+    "_foreach_maximum.List _foreach_minimum.List max_pool2d_with_indices.default "
+    "max_pool3d_with_indices.default positive.default cummax.default cummin.default".split()
+)
+_CASTS = frozenset(("copy.default", "_to_copy.default"))
+_NARROW = frozenset((torch.float32, torch.bfloat16, torch.float16))
+
+
+def is_exact(name: str) -> Check | None:
+    """The check that says whether PyTorch's kernel may run for given arguments; None: it never may."""
+    entry = find(name)
+    if entry is None:
+        return None
+    if entry.name in _CASTS:
+        return _cast
+    if entry.name in _CHOICES:
+        return _chosen
+    if entry.name in _ONCE:
+        return _rounded_once
+    if entry.name in _SINGLE:
+        return _single
+    return None
+
+
+def _plain(attributes: Any) -> bool:
+    """Whether no factor or mode adds a second rounding."""
+    return all(
+        not (name == "rounding_mode" and value is not None)
+        and not (name == "alpha" and value not in (1, 1.0))
+        for name, value in attributes
+    )
+
+
+def _rounded_once(tensors: Sequence[torch.Tensor], attributes: Any, store: Store) -> bool:
+    first = tensors[0].dtype
+    for tensor in tensors:
+        kind = tensor.dtype
+        if kind is not first and (kind.is_floating_point and tensor.dim()):
+            return False
+        if kind not in _NARROW and kind.is_floating_point:
+            return False
+        if store.stochastic and store.rule(kind) is not None:
+            return False
+    return _plain(attributes)
+
+
+def _single(tensors: Sequence[torch.Tensor], attributes: Any, store: Store) -> bool:
+    del store
+    return all(t.dtype is torch.float32 or not t.dtype.is_floating_point for t in tensors) and _plain(
+        attributes
+    )
+
+
+def _chosen(tensors: Sequence[torch.Tensor], attributes: Any, store: Store) -> bool:
+    del attributes, store
+    first = tensors[0].dtype
+    return all(t.dtype is first or t.dtype is torch.bool or not t.dim() for t in tensors)
+
+
+def _cast(tensors: Sequence[torch.Tensor], attributes: Any, store: Store) -> bool:
+    if len(tensors) == 2:
+        return tensors[0].dtype is tensors[1].dtype or (
+            store.rule(tensors[0].dtype) is None and tensors[1].dtype in _NARROW
+        )
+    for name, value in attributes:
+        if name == "dtype":
+            target = _dtype(value)
+            return target is tensors[0].dtype or (
+                target is not None and store.rule(target) is None and tensors[0].dtype in _NARROW
+            )
+    return True
+
+
+def _dtype(name: Any) -> torch.dtype | None:
+    if not isinstance(name, str):
+        return None
+    spelled = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "fp64": "float64"}.get(
+        name, name.replace("fp8", "float8")
+    )
+    found = getattr(torch, spelled, None)
+    return found if isinstance(found, torch.dtype) else None
