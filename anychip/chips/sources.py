@@ -1,8 +1,8 @@
 """Short constructors of Facts, so that a catalogue file reads like a datasheet.
 
-The kind says how far a number can be trusted: `published` was read in the maker's documents or a table of
-them, `derived` follows from such numbers, `fitted` was found by us against measurements, `assumed` is a
-judgement or a number recalled and not read again.
+The kind says how far a number can be trusted: `measured` was measured on the chip, `published` was read in
+the maker's documents or a table of them, `derived` follows from such numbers, `fitted` was found by us
+against measurements, `assumed` is a judgement or a number recalled and not read again.
 """
 
 from __future__ import annotations
@@ -30,6 +30,13 @@ def published(
         high: highest.
     """
     return _fact("published", value, unit, where, low, high)
+
+
+def measured(
+    value: float, unit: str, where: str, *, low: float | None = None, high: float | None = None
+) -> Fact:
+    """A number that somebody measured and published; `where` says who."""
+    return _fact("measured", value, unit, where, low, high)
 
 
 def derived(

@@ -2,7 +2,7 @@
 
 Sources: Intel's Gaudi whitepapers as listed in stas00/ml-engineering (table of chips of 2026-11-22), and
 the Gaudi documentation's TPC user guide for the vector processors (2048-bit, 64 fp32 operations a cycle).
-A core here is one matrix engine with its share of the vector processors.
+All matrix engines and vector processors work on one program, so the chip is one core here.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from anychip.arithmetic import Tiles
 from anychip.arithmetic import gpu as gpu_numerics
 from anychip.arithmetic.numerics import Numerics
 from anychip.blocks import DmaEngine, Link, Memory, SystolicArray, VectorUnit
-from anychip.chips.catalogue.parts import GIBI, GIGA, MEBI, MEGA, aliases, pcie, peaks, sequencer
+from anychip.chips.catalogue.parts import GIBI, GIGA, MEBI, MEGA, aliases, best, pcie, peaks, sequencer
 from anychip.chips.chip import Chip, Engine, Route
 from anychip.chips.energy import npu_power
 from anychip.chips.fitted import graph_policy
-from anychip.chips.sources import assumed, derived, published
+from anychip.chips.sources import assumed, derived, fitted, published
 from anychip.facts import Fact
 
 _WHITEPAPER = "Intel Gaudi whitepaper, as listed in stas00/ml-engineering"
@@ -51,7 +51,8 @@ def _gaudi(
     processors: int,
     clock: Fact,
     fp8_rate: float,
-    tera: dict[str, float | tuple[float, float, float]],
+    tera: dict[str, float],
+    best_tera: float,
     sram_mib: float,
     memory_gib: float,
     bandwidth_gb: float,
@@ -73,22 +74,30 @@ def _gaudi(
         clock_hz=clock,
         rows=published(256, "row", f"{_WHITEPAPER}: 256 x 256 a matrix engine"),
         columns=published(256, "column", f"{_WHITEPAPER}: 256 x 256 a matrix engine"),
-        arrays=published(1, "array", "one matrix engine is a core here"),
+        arrays=published(matrix_engines, "array", f"{_WHITEPAPER}: matrix engines"),
         rates=rates,
         minimum_cycles=assumed(1, "cycle", "shortest pass unpublished", low=1, high=256),
         load_rows_per_cycle=assumed(
-            1, "row/cycle", "unpublished; hidden behind the previous tile", low=1, high=8
+            256,
+            "row/cycle",
+            "sums stay in place and operands stream: nothing stationary to load",
+            low=4,
+            high=256,
         ),
-        efficiency=assumed(
-            0.95, "1", "best matmul measured: 97 % of peak on Gaudi2, 74 % on Gaudi3", low=0.7, high=0.97
+        efficiency=fitted(
+            best_tera / tera["bf16"],
+            "1",
+            f"best bf16 matmul measured: {best_tera:g} TFLOPS",
+            low=0.9 * best_tera / tera["bf16"],
+            high=1.0,
         ),
     )
     unit = VectorUnit.of(
         clock_hz=clock,
         lanes=derived(
-            _PROCESSOR_LANES * processors // matrix_engines,
+            _PROCESSOR_LANES * processors,
             "lane",
-            f"{_GUIDE}: 64 fp32 operations a cycle; {processors} processors over {matrix_engines} engines",
+            f"{_GUIDE}: 64 fp32 operations a cycle in each of {processors} processors",
         ),
         latency_cycles=assumed(4, "cycle", "latency of a vector operation, judged", low=2, high=10),
         cost=dict.fromkeys(
@@ -115,7 +124,7 @@ def _gaudi(
         )
     )
     facts = {
-        "cores": derived(matrix_engines, "core", f"{_WHITEPAPER}: one a matrix engine"),
+        "cores": derived(1, "core", f"{_WHITEPAPER}: all engines work on one program"),
         "clock_hz": clock,
         "year": published(year, "year", _WHITEPAPER),
         "process_nm": published(process_nm, "nm", _WHITEPAPER),
@@ -134,7 +143,7 @@ def _gaudi(
         vendor="Intel",
         kind="npu",
         clock_hz=clock.value,
-        cores=matrix_engines,
+        cores=1,
         engines={
             "mme": Engine(block=array),
             "tpc": Engine(block=unit),
@@ -142,11 +151,7 @@ def _gaudi(
             "store": Engine(block=dma),
         },
         memories={
-            "sram": Memory.of(
-                capacity_bytes=derived(
-                    sram_mib / matrix_engines * MEBI, "byte", f"{_WHITEPAPER}: {sram_mib:g} MB shared evenly"
-                )
-            ),
+            "sram": Memory.of(capacity_bytes=published(sram_mib * MEBI, "byte", _WHITEPAPER)),
             "hbm": Memory.of(capacity_bytes=facts["memory_bytes"], level="main"),
         },
         links={
@@ -171,7 +176,7 @@ def _gaudi(
             host_w=(250.0, 100.0, 500.0),
             limit_w=tdp,
         ),
-        facts=facts | peaks(_WHITEPAPER, tera),
+        facts=facts | peaks(_WHITEPAPER, tera) | best("bf16", best_tera),
         aliases=aliases(name),
         note=note,
     )
@@ -188,7 +193,8 @@ def gaudi2() -> Chip:
         processors=24,
         clock=published(1650 * MEGA, "Hz", f"{_WHITEPAPER}: matrix engine"),
         fp8_rate=2.0,
-        tera={"bf16": 432, "fp8_e4m3fn": 865, "fp8_e5m2": 865},
+        tera={"bf16": 432.0, "fp8_e4m3fn": 865.0, "fp8_e5m2": 865.0},
+        best_tera=418.7,
         sram_mib=48,
         memory_gib=96,
         bandwidth_gb=2460,
@@ -216,7 +222,8 @@ def gaudi3() -> Chip:
             high=1750 * MEGA,
         ),
         fp8_rate=1.0,
-        tera=dict.fromkeys(("bf16", "fp8_e4m3fn", "fp8_e5m2"), (1677, 1677, 1835)),
+        tera=dict.fromkeys(("bf16", "fp8_e4m3fn", "fp8_e5m2"), 1677.0),
+        best_tera=1243,
         sram_mib=96,
         memory_gib=128,
         bandwidth_gb=3700,

@@ -8,7 +8,7 @@ from typing import Literal
 
 from anychip.arithmetic import Numerics
 from anychip.blocks import DmaEngine, DotUnit, Link, Memory, VectorUnit
-from anychip.chips.catalogue.parts import GIBI, GIGA, KIBI, MEBI, MEGA, aliases, pcie, peaks, sequencer
+from anychip.chips.catalogue.parts import GIBI, GIGA, KIBI, MEBI, MEGA, aliases, best, pcie, peaks, sequencer
 from anychip.chips.chip import Chip, Engine, Route
 from anychip.chips.energy import gpu_power
 from anychip.chips.fitted import (
@@ -88,6 +88,7 @@ class Board:
         memory_gib: capacity in the maker's GB, which are GiB of DRAM.
         bandwidth_gb: 1e9 byte/s.
         l2_mib: shared cache.
+        best_tera: best bf16 matrix product measured, 1e12 flop/s; None if not in the tables.
         tdp_w: limit, with the range where documents disagree.
         link_gb: to other chips, 1e9 byte/s both directions together; 0 for none.
         pcie: generation of the slot.
@@ -115,6 +116,7 @@ class Board:
     server: Literal["card", "board"] = "card"
     units_range: tuple[int, int] | None = None
     tdp_range_w: tuple[float, float] | None = None
+    best_tera: float | None = None
     note: str = ""
 
 
@@ -190,6 +192,8 @@ def _facts(board: Board, generation: Generation) -> dict[str, Fact]:
         facts["chip_link_bytes_per_second"] = published(
             board.link_gb * GIGA, "byte/s", f"{board.where}: both directions together"
         )
+    if board.best_tera is not None:
+        facts |= best("bf16", board.best_tera)
     return facts | peaks(board.where, board.tera)
 
 

@@ -76,12 +76,14 @@ def _engines(
     return engines | {"load": Engine(block=dma), "store": Engine(block=dma)}
 
 
-def _array(*, rows: Fact, columns: Fact, clock_hz: Fact, rates: Mapping[str, Fact]) -> SystolicArray:
+def _array(
+    *, rows: Fact, columns: Fact, clock_hz: Fact, rates: Mapping[str, Fact], arrays: Fact
+) -> SystolicArray:
     return SystolicArray.of(
         clock_hz=clock_hz,
         rows=rows,
         columns=columns,
-        arrays=published(1, "array", f"{_ARCHITECTURE}: one tensor engine a core"),
+        arrays=arrays,
         rates=rates,
         minimum_cycles=published(
             64, "cycle", f"{_NKI}: a matrix instruction takes max(min(64, stationary), moving)"
@@ -101,6 +103,8 @@ def _rates(where: str, **relative: float) -> dict[str, Fact]:
     return {name: published(rate, "1", where) for name, rate in relative.items()}
 
 
+_ONE = published(1, "array", f"{_ARCHITECTURE}: one tensor engine a core")
+_LOGICAL = "two physical cores are one logical core by default, and one program uses both"
 _RATES_V2 = _rates(
     f"{_NKI}: 8- and 16-bit formats and tf32 at one row a cycle, fp32 at a quarter",
     bf16=1.0,
@@ -150,6 +154,7 @@ def _v2_array() -> SystolicArray:
             high=2.9 * GIGA,
         ),
         rates=_RATES_V2,
+        arrays=_ONE,
     )
 
 
@@ -165,6 +170,7 @@ def _wide_array(rates: Mapping[str, Fact]) -> SystolicArray:
             high=2.56 * GIGA,
         ),
         rates=rates,
+        arrays=published(2, "array", f"{_ARCHITECTURE}: one tensor engine a core; {_LOGICAL}"),
     )
 
 
@@ -239,6 +245,7 @@ _HOST_LINK = Fact(
     3.3 * GIGA,
     10.0 * GIGA,
 )
+_PHYSICAL = {"physical_cores": published(8, "core", f"{_ARCHITECTURE}: eight cores; {_LOGICAL}")}
 _TRANSFER_START_S = 1300e-9
 
 
@@ -284,6 +291,7 @@ def inf1() -> Chip:
             f"{_ARCHITECTURE}: 64 TFLOPS of bf16 and fp16, 128 INT8 TOPS", bf16=1.0, fp16=1.0, int8=2.0
         )
         | {"fp32": assumed(0.25, "1", _ASSUMED_GUIDE, low=0.125, high=0.25)},
+        arrays=_ONE,
     )
     engine_clock = assumed(1.0 * GIGA, "Hz", unknown, low=0.7 * GIGA, high=1.4 * GIGA)
     return _neuron_chip(
@@ -426,24 +434,24 @@ def trn1() -> Chip:
 
 
 def trn2() -> Chip:
-    """Trainium2: eight NeuronCore-v3."""
+    """Trainium2: eight NeuronCore-v3, two to a logical core."""
     return _neuron_chip(
         "trn2",
         "AWS Trainium2",
         generation=3,
-        cores=8,
+        cores=4,
         engines=_engines(
             _wide_array(_RATES_V3),
             vector_clock_hz=published(0.96 * GIGA, "Hz", _NKI),
             scalar_clock_hz=published(1.2 * GIGA, "Hz", _NKI),
             pool_clock_hz=published(1.2 * GIGA, "Hz", _NKI),
-            lanes=published(128, "lane", f"{_NKI}: 128 partitions side by side"),
+            lanes=published(256, "lane", f"{_NKI}: 128 partitions a core; {_LOGICAL}"),
             dma_startup_cycles=_transfer_start(2.4 * GIGA),
-            dma_bytes_per_second=_sustained(23, 27.2),
+            dma_bytes_per_second=_sustained(23, 27.2, engines=32),
         ),
         memories=_buffers(
-            published(28 * MEBI, "byte", f"{_ARCHITECTURE}: 128 partitions of 224 KiB"),
-            published(2 * MEBI, "byte", f"{_ARCHITECTURE}: 128 partitions of 16 KiB"),
+            published(56 * MEBI, "byte", f"{_ARCHITECTURE}: 128 partitions of 224 KiB a core, two cores"),
+            published(4 * MEBI, "byte", f"{_ARCHITECTURE}: 128 partitions of 16 KiB a core, two cores"),
             published(96 * GIBI, "byte", f"{_ARCHITECTURE}: 96 GiB of HBM"),
         ),
         bandwidth=published(
@@ -453,7 +461,8 @@ def trn2() -> Chip:
             low=2.9 * TERA,
             high=3.0 * TERA,
         ),
-        facts=peaks(
+        facts=_PHYSICAL
+        | peaks(
             f"{_ARCHITECTURE}; eight cores of 79 TFLOPS make 632",
             {
                 **dict.fromkeys(("bf16", "fp16", "tf32"), (667.0, 629.0, 667.0)),
@@ -482,24 +491,24 @@ def trn2() -> Chip:
 
 
 def trn3() -> Chip:
-    """Trainium3: eight NeuronCore-v4 with block-scaled operands."""
+    """Trainium3: eight NeuronCore-v4 with block-scaled operands, two to a logical core."""
     return _neuron_chip(
         "trn3",
         "AWS Trainium3",
         generation=4,
-        cores=8,
+        cores=4,
         engines=_engines(
             _wide_array(_RATES_V4),
             vector_clock_hz=published(1.2 * GIGA, "Hz", _NKI),
             scalar_clock_hz=published(1.2 * GIGA, "Hz", _NKI),
             pool_clock_hz=published(1.2 * GIGA, "Hz", _NKI),
-            lanes=published(128, "lane", f"{_NKI}: 128 partitions side by side"),
+            lanes=published(256, "lane", f"{_NKI}: 128 partitions a core; {_LOGICAL}"),
             dma_startup_cycles=_transfer_start(2.4 * GIGA),
-            dma_bytes_per_second=_sustained(33, 38.4),
+            dma_bytes_per_second=_sustained(33, 38.4, engines=32),
         ),
         memories=_buffers(
-            published(32 * MEBI, "byte", f"{_ARCHITECTURE}: 128 partitions of 256 KiB"),
-            published(2 * MEBI, "byte", f"{_ARCHITECTURE}: 128 partitions of 16 KiB"),
+            published(64 * MEBI, "byte", f"{_ARCHITECTURE}: 128 partitions of 256 KiB a core, two cores"),
+            published(4 * MEBI, "byte", f"{_ARCHITECTURE}: 128 partitions of 16 KiB a core, two cores"),
             published(144 * GIBI, "byte", f"{_ARCHITECTURE}: 144 GiB of HBM"),
         ),
         bandwidth=published(
@@ -509,7 +518,8 @@ def trn3() -> Chip:
             low=4.7 * TERA,
             high=4.9 * TERA,
         ),
-        facts=peaks(
+        facts=_PHYSICAL
+        | peaks(
             f"{_ARCHITECTURE}; eight cores of 79 TFLOPS make 632",
             {
                 **dict.fromkeys(("bf16", "fp16", "tf32"), (671.0, 629.0, 671.0)),

@@ -164,7 +164,7 @@ _BOARDS: tuple[tuple[Board, Generation], ...] = (
     (Board(name="a100-80", title="NVIDIA A100 SXM4 80 GB", where="NVIDIA A100 datasheet", year=2020,
            units=108,
            clock_mhz=1410, tera=_A100, memory="HBM2e", memory_gib=80, bandwidth_gb=2039, l2_mib=40, tdp_w=400,
-           pcie=4, link_gb=600, server="board"), AMPERE_HPC),
+           pcie=4, link_gb=600, best_tera=271.2, server="board"), AMPERE_HPC),
     (Board(name="a100-pcie-40", title="NVIDIA A100 PCIe 40 GB", where="NVIDIA A100 datasheet", year=2020,
            units=108, clock_mhz=1410, tera=_A100, memory="HBM2", memory_gib=40, bandwidth_gb=1555, l2_mib=40,
            tdp_w=250, pcie=4, link_gb=600, note="250 W: sustains less than the SXM4 part"), AMPERE_HPC),

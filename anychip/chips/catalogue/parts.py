@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from anychip.blocks import Sequencer
 from anychip.chips.names import NAMES
-from anychip.chips.sources import assumed, derived, published
+from anychip.chips.sources import assumed, derived, measured, published
 from anychip.facts import Fact
 
 TERA = 1e12
@@ -68,6 +68,15 @@ def peaks(where: str, tera: Mapping[str, float | tuple[float, float, float]]) ->
             high=None if high is None else high * TERA,
         )
     return facts
+
+
+def best(format_name: str, tera: float) -> dict[str, Fact]:
+    """The best matrix product that was measured on a chip, as a fact."""
+    return {
+        f"best.{format_name}": measured(
+            tera * TERA, "flop/s", "stas00/ml-engineering, maximum achievable matmul, best shape found"
+        )
+    }
 
 
 #: Bytes a second in one direction of a 16-lane PCIe slot, by generation.

@@ -19,7 +19,7 @@ from anychip.chips.chip import Chip, Engine, Route
 from anychip.chips.energy import npu_power
 from anychip.chips.fitted import xla_policy
 from anychip.chips.power import Power
-from anychip.chips.sources import assumed, published
+from anychip.chips.sources import assumed, derived, published
 from anychip.facts import Fact
 
 _BOOK = "jax-ml/scaling-book, How to think about TPUs"
@@ -48,7 +48,7 @@ def _tpu(
     where: str,
     year: int,
     process_nm: Fact | None,
-    cores: int,
+    tensor_cores: int,
     clock_mhz: float,
     int8_rate: float,
     lanes: Fact,
@@ -67,7 +67,7 @@ def _tpu(
         clock_hz=clock,
         rows=published(128, "row", where),
         columns=published(128, "column", where),
-        arrays=published(4, "array", f"{where}: four matrix units a core"),
+        arrays=published(4 * tensor_cores, "array", f"{where}: four matrix units a TensorCore"),
         rates={
             "bf16": published(1.0, "1", where),
             "fp16": assumed(1.0, "1", "converted to bf16", low=0.5, high=1.0),
@@ -75,7 +75,13 @@ def _tpu(
             "int8": published(int8_rate, "1", where),
         },
         minimum_cycles=published(8, "cycle", f"{_BOOK}: eight rows past a stationary tile take 8 cycles"),
-        load_rows_per_cycle=assumed(1, "row/cycle", "hidden behind the previous tile", low=1, high=8),
+        load_rows_per_cycle=assumed(
+            2,
+            "row/cycle",
+            "stationary tiles are loaded behind the previous ones; rate unpublished",
+            low=1,
+            high=8,
+        ),
         efficiency=assumed(0.9, "1", "share of cycles in which the arrays stream, judged", low=0.6, high=1.0),
     )
     unit = VectorUnit.of(
@@ -112,7 +118,10 @@ def _tpu(
         )
     )
     facts = {
-        "cores": published(cores, "core", where),
+        "cores": derived(
+            1, "core", f"{_BOOK}: the chip's TensorCores share memory and run one program as one"
+        ),
+        "tensor_cores": published(tensor_cores, "core", where),
         "clock_hz": clock,
         "year": published(year, "year", where),
         "memory_bytes": published(memory_gib * GIBI, "byte", where),
@@ -129,7 +138,7 @@ def _tpu(
         vendor="Google",
         kind="npu",
         clock_hz=clock.value,
-        cores=cores,
+        cores=1,
         engines={
             "mxu": Engine(block=array),
             "vpu": Engine(block=unit),
@@ -173,11 +182,11 @@ def tpu_v4() -> Chip:
         where=where,
         year=2020,
         process_nm=published(7, "nm", where),
-        cores=2,
+        tensor_cores=2,
         clock_mhz=1050,
         int8_rate=1.0,
-        lanes=published(2048, "lane", f"{_BOOK}: 8 x 128 positions of two units"),
-        vmem_bytes=published(16 * MEBI, "byte", f"{where}: 32 MiB of vector memory a chip", high=80 * MEBI),
+        lanes=published(4096, "lane", f"{_BOOK}: 8 x 128 positions of two units, two TensorCores"),
+        vmem_bytes=published(32 * MEBI, "byte", f"{where}: 32 MiB, beside 128 MiB of CMEM", high=160 * MEBI),
         memory="HBM2",
         memory_gib=32,
         bandwidth=published(1228 * GIGA, "byte/s", where),
@@ -208,7 +217,7 @@ def tpu_v5e() -> Chip:
         where=where,
         year=2023,
         process_nm=None,
-        cores=1,
+        tensor_cores=1,
         clock_mhz=1500,
         int8_rate=2.0,
         lanes=published(4096, "lane", f"{_BOOK}: 8 x 128 positions of four units"),
@@ -242,10 +251,10 @@ def tpu_v5p() -> Chip:
         where=where,
         year=2023,
         process_nm=None,
-        cores=2,
+        tensor_cores=2,
         clock_mhz=1750,
         int8_rate=2.0,
-        lanes=published(4096, "lane", f"{_BOOK}: 8 x 128 positions of four units"),
+        lanes=published(8192, "lane", f"{_BOOK}: 8 x 128 positions of four units, two TensorCores"),
         vmem_bytes=assumed(
             64 * MEBI, "byte", "vector memory unpublished for v5p", low=16 * MEBI, high=128 * MEBI
         ),
