@@ -1,0 +1,81 @@
+"""Several chips that share one copy of a model, by a simple tensor-parallel ring.
+
+Every contraction is divided evenly; the chips exchange the results of every second contraction with
+weights, as in Megatron's column-then-row scheme. All of it is assumed: no measurement backs the division.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from anychip.chips import Chip
+from anychip.facts import Fact
+from anychip.operators import Contract, meaning
+from anychip.programs.graph import Graph, Segment
+
+#: Bandwidth of a chip to its neighbours, by this name among the chip's facts.
+CHIP_LINK = "chip_link_bytes_per_second"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What a tensor-parallel run sends between chips.
+
+    Args:
+        messages: all-reduces.
+        size_bytes: of all their operands together.
+    """
+
+    messages: int
+    size_bytes: int
+
+
+def joined(chip: Chip, count: int) -> Chip:
+    """`count` chips as one: cores, shared links and main memory multiplied."""
+    if count == 1:
+        return chip
+    links = {
+        name: dataclasses.replace(link, bytes_per_second=link.bytes_per_second * count)
+        if link.shared
+        else link
+        for name, link in chip.links.items()
+    }
+    memories = {
+        name: dataclasses.replace(memory, capacity_bytes=memory.capacity_bytes * count)
+        if memory.level != "local"
+        else memory
+        for name, memory in chip.memories.items()
+    }
+    return chip.altered(cores=chip.cores * count, links=links, memories=memories)
+
+
+def exchange_of(graph: Graph) -> Exchange:
+    """The all-reduces of one run of the path: half of the contractions with weights end in one."""
+    per_segment = [_weighted_outputs(segment) for segment in graph.segments]
+    messages = sum(per_segment[index][0] for index in graph.path)
+    size_bytes = sum(per_segment[index][1] for index in graph.path)
+    return Exchange(messages // 2, size_bytes // 2)
+
+
+def _weighted_outputs(segment: Segment) -> tuple[int, int]:
+    messages = size_bytes = 0
+    for node in segment.nodes:
+        if not any(segment.values[view.value].kind == "parameter" for view in node.inputs):
+            continue
+        forms = meaning(node)
+        if forms and isinstance(forms[0], Contract):
+            messages += 1
+            size_bytes += forms[0].result.bytes
+    return messages, size_bytes
+
+
+def exchange_seconds(chip: Chip, count: int, exchange: Exchange, latency_s: float = 10e-6) -> float | None:
+    """Time of the all-reduces on a ring; None if the chip's link to its neighbours is unknown."""
+    link: Fact | None = chip.facts.get(CHIP_LINK)
+    if count == 1:
+        return 0.0
+    if link is None:
+        return None
+    moved = 2 * (count - 1) / count * exchange.size_bytes
+    return moved / link.value + exchange.messages * latency_s

@@ -1,0 +1,177 @@
+"""A captured workload priced on candidates: chips, numbers of them, instances, formats."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from anychip.chips import Chip
+from anychip.chips.instances import Instance
+from anychip.compile.lower import Lowering
+from anychip.errors import AnychipError
+from anychip.products.choose.candidate import Candidate, Span
+from anychip.products.choose.copies import CHIP_LINK, Exchange, exchange_of, exchange_seconds, joined
+from anychip.products.choose.question import Question
+from anychip.products.choose.uncertainty import ranged, time_factor
+from anychip.profile import Profile, summarize
+from anychip.programs.graph import Graph
+from anychip.programs.retype import retyped
+from anychip.simulate import simulate
+from anychip.units import binary
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """The workload in one set of formats.
+
+    Args:
+        label: for the table.
+        graph: retyped where needed.
+        numerics: to ask each chip for; None takes the chip's own.
+        exchange: what several chips would send each other.
+    """
+
+    label: str
+    graph: Graph
+    numerics: str | None
+    exchange: Exchange
+
+
+def variants(graph: Graph, question: Question) -> tuple[Variant, ...]:
+    """The workload in every format that the question names."""
+    made: list[Variant] = []
+    for stored in question.stored:
+        if stored == "captured":
+            retyped_graph, numerics = graph, None
+        elif stored == "fp8":
+            retyped_graph, numerics = retyped(graph, "bf16"), "fp8"
+        else:
+            retyped_graph, numerics = retyped(graph, stored), "fp32" if stored == "fp32" else None
+        label = stored_label(graph) if stored == "captured" else stored
+        made.append(Variant(label, retyped_graph, numerics, exchange_of(retyped_graph)))
+    return tuple(made)
+
+
+def stored_label(graph: Graph) -> str:
+    """The format that most of the workload's matrix operands are stored in."""
+    bytes_by_format: dict[str, int] = {}
+    for segment in graph.segments:
+        for node in segment.nodes:
+            for view in node.inputs:
+                if view.format in ("fp32", "bf16", "fp16", "fp64") and len(view.shape) > 1:
+                    bytes_by_format[view.format] = bytes_by_format.get(view.format, 0) + view.elements
+    return max(bytes_by_format, key=lambda name: bytes_by_format[name]) if bytes_by_format else "captured"
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """One chip's share of the work, before instances and prices.
+
+    Args:
+        profile: of the chip, or of several as one.
+        time_s: of one piece, exchanges included.
+        energy_j: of one piece, all chips; None if unknown.
+        notes: what would differ there.
+    """
+
+    profile: Profile
+    time_s: Span
+    energy_j: Span | None
+    notes: tuple[str, ...]
+
+
+def candidates(
+    graph: Graph,
+    question: Question,
+    chips: Iterable[Chip],
+    offers: Callable[[Chip], tuple[Instance, ...]],
+    progress: Callable[[str], None] = lambda _: None,
+) -> Iterator[Candidate]:
+    """Every candidate of the catalogue, those that cannot run included, with the reason.
+
+    Args:
+        graph: the captured workload.
+        question: counts and formats to try.
+        chips: of the catalogue.
+        offers: instances that carry a chip, cheapest chip-hour first.
+        progress: told each chip's name.
+    """
+    tried = variants(graph, question)
+    for chip in chips:
+        progress(chip.name)
+        for variant in tried:
+            for count in question.counts:
+                yield _candidate(chip, variant, count, offers(chip))
+
+
+def _candidate(chip: Chip, variant: Variant, count: int, offers: tuple[Instance, ...]) -> Candidate:
+    offer = next((each for each in offers if each.chip_count >= count), offers[0] if offers else None)
+    hourly = None
+    if offer is not None and offer.hourly_usd is not None and offer.chip_count >= count:
+        hourly = offer.hourly_usd.value * count / offer.chip_count
+    base = Candidate(
+        chip=chip.name,
+        title=chip.title,
+        vendor=chip.vendor,
+        count=count,
+        instance=None if offer is None else offer.name,
+        cloud=None if offer is None else offer.cloud,
+        chips_of_instance=None if offer is None else offer.chip_count,
+        hourly_usd=hourly,
+        price_source=None
+        if hourly is None or offer is None
+        else f"{offer.cloud} {offer.region} {offer.snapshot}",
+        numerics=variant.label,
+    )
+    try:
+        priced = price(chip, variant, count)
+    except AnychipError as error:
+        return dataclasses.replace(base, reason=_short(str(error)))
+    memory = priced.profile.memory
+    base = dataclasses.replace(base, peak_bytes=memory.peak_bytes, capacity_bytes=memory.capacity_bytes)
+    if not memory.fits:
+        needed = -(-memory.peak_bytes // (memory.capacity_bytes // count))
+        reason = f"needs {binary(memory.peak_bytes)}: {needed} chips of {binary(memory.capacity_bytes / count)} hold it"
+        return dataclasses.replace(base, reason=reason)
+    cost = None if hourly is None else priced.time_s.times(hourly / 3600)
+    return dataclasses.replace(
+        base,
+        time_s=priced.time_s,
+        energy_j=priced.energy_j,
+        cost_usd=cost,
+        bound_by=priced.profile.bound_by,
+        rests_on=priced.profile.rests_on,
+        notes=priced.notes,
+    )
+
+
+def price(chip: Chip, variant: Variant, count: int = 1) -> Priced:
+    """The workload on `count` chips that share one copy of it.
+
+    Raises:
+        AnychipError: the chip cannot run it in these formats.
+    """
+    if variant.numerics is not None:
+        chip = chip.altered(numerics=chip.numerics_named(variant.numerics))
+    many = joined(chip, count)
+    program = Lowering(many).program(variant.graph)
+    profile = summarize(variant.graph, program, simulate(program, many), many)
+    pieces = profile.unit.count
+    exchange = exchange_seconds(chip, count, variant.exchange)
+    notes: list[str] = []
+    if exchange is None:
+        exchange = 0.0
+        notes.append("link between chips unknown: exchanges not counted")
+    elif count > 1:
+        notes.append(f"tensor parallel over {count} chips: division and ring assumed, {CHIP_LINK} published")
+    runs = max(1, sum(portion.count for portion in (profile.unit, profile.first) if portion is not None))
+    seconds = profile.seconds(profile.unit.division.total) / pieces + exchange / runs
+    training = any(phase in ("backward", "optimizer") for phase, _ in profile.unit.phases)
+    energy = profile.unit.energy.total_j
+    per_piece = None if energy is None else Span(energy.low, energy.value, energy.high).times(1 / pieces)
+    return Priced(profile, ranged(seconds, time_factor(chip, training=training)), per_piece, tuple(notes))
+
+
+def _short(text: str) -> str:
+    return text.split("; ")[0].split("\n")[0]
