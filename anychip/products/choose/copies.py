@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from anychip.chips import Chip
+from anychip.chips import Chip, Power
 from anychip.facts import Fact
 from anychip.operators import Contract, meaning
 from anychip.programs.graph import Graph, Segment
@@ -47,7 +47,18 @@ def joined(chip: Chip, count: int) -> Chip:
         else memory
         for name, memory in chip.memories.items()
     }
-    return chip.altered(cores=chip.cores * count, links=links, memories=memories)
+    return chip.altered(
+        cores=chip.cores * count, links=links, memories=memories, power=_of_several(chip.power, count)
+    )
+
+
+def _of_several(power: Power | None, count: int) -> Power | None:
+    """Base, limit and host share of `count` chips; energies per operation stay."""
+    if power is None:
+        return None
+    per_chip = {name: getattr(power, name) for name in ("base_w", "limit_w", "host_w")}
+    scaled = {name: None if fact is None else fact.scaled(count) for name, fact in per_chip.items()}
+    return dataclasses.replace(power, **scaled)
 
 
 def exchange_of(graph: Graph) -> Exchange:

@@ -132,7 +132,8 @@ def _candidate(chip: Chip, variant: Variant, count: int, offers: tuple[Instance,
     base = dataclasses.replace(base, peak_bytes=memory.peak_bytes, capacity_bytes=memory.capacity_bytes)
     if not memory.fits:
         needed = -(-memory.peak_bytes // (memory.capacity_bytes // count))
-        reason = f"needs {binary(memory.peak_bytes)}: {needed} chips of {binary(memory.capacity_bytes / count)} hold it"
+        each = binary(memory.capacity_bytes / count)
+        reason = f"needs {binary(memory.peak_bytes)}: {needed} chips of {each} hold it"
         return dataclasses.replace(base, reason=reason)
     cost = None if hourly is None else priced.time_s.times(hourly / 3600)
     return dataclasses.replace(
