@@ -107,7 +107,7 @@ def limited(candidate: Candidate, question: Question) -> Candidate:
         notes.append(f"may miss {seconds(limit)}")
     copies = 1
     if question.requests_per_second is not None:
-        copies = max(1, ceil(question.requests_per_second * time.value))
+        copies = max(1, ceil(question.requests_per_second * time.value / candidate.side_by_side))
         cost = _served_cost(candidate, copies, question.requests_per_second)
         candidate = dataclasses.replace(candidate, copies=copies, cost_usd=cost)
     if (

@@ -49,6 +49,7 @@ class Candidate:
         bound_by: what takes most of the time.
         peak_bytes: memory that the workload needs on each chip.
         capacity_bytes: memory of one chip.
+        side_by_side: calls that one chip serves at once, one a core; they share its price.
         copies: instances needed to serve the asked rate.
         rests_on: share of the time by kind of source.
         notes: what would differ there.
@@ -72,6 +73,7 @@ class Candidate:
     bound_by: str = ""
     peak_bytes: int | None = None
     capacity_bytes: int | None = None
+    side_by_side: int = 1
     copies: int = 1
     rests_on: tuple[tuple[Kind | str, float], ...] = ()
     notes: tuple[str, ...] = field(default=())

@@ -13,7 +13,8 @@ from rich.progress import Progress
 
 from anychip import chips as catalogue
 from anychip.chips import Chip
-from anychip.chips.instances import Instance, offers_of
+from anychip.chips.instances import Market, snapshot
+from anychip.chips.prices import with_prices
 from anychip.errors import InvalidInput, unknown_name
 from anychip.products.choose.answer import Answer, answered
 from anychip.products.choose.export import as_json, regressions, sky_estimates
@@ -75,10 +76,9 @@ def main(argv: Sequence[str]) -> int:
         stored=_words(options.numerics),
     )
     chosen = chips_named(question.chips)
-    prices = None if options.prices is None else Path(options.prices)
-    offers = {chip.name: offers_of(chip.name, region=question.region, prices=prices) for chip in chosen}
+    market = snapshot() if options.prices is None else with_prices(options.prices)
     for name, graph in _workloads(options):
-        answer = ask(graph, question, chosen, offers, name=name)
+        answer = ask(graph, question, chosen, market, name=name)
         _report(answer, options)
     return 0
 
@@ -87,7 +87,7 @@ def ask(
     graph: Graph,
     question: Question,
     chosen: Sequence[Chip],
-    offers: dict[str, tuple[Instance, ...]],
+    market: Market,
     *,
     name: str,
 ) -> Answer:
@@ -97,7 +97,7 @@ def ask(
         graph: captured.
         question: limits and objective.
         chosen: chips to price it on.
-        offers: instances by chip.
+        market: instances and prices.
         name: of the workload, for people.
     """
     unit = {"step": "step", "forward": "inference"}[graph.marks[0].kind] if graph.marks else "run"
@@ -107,7 +107,7 @@ def ask(
         def advance(chip: str) -> None:
             progress.update(task, advance=1, description=f"pricing {chip}")
 
-        priced = list(candidates(graph, question, chosen, lambda chip: offers[chip.name], advance))
+        priced = list(candidates(graph, question, chosen, market, advance))
     return answered(name, unit, question, priced)
 
 

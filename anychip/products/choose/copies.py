@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from anychip.chips import Chip, Power
+from anychip.blocks import DmaEngine, DotUnit, Link, MatrixEngine, Memory, SystolicArray, VectorUnit
+from anychip.chips import Chip, Engine, Power
 from anychip.facts import Fact
 from anychip.operators import Contract, meaning
 from anychip.programs.graph import Graph, Segment
@@ -32,24 +33,69 @@ class Exchange:
 
 
 def joined(chip: Chip, count: int) -> Chip:
-    """`count` chips as one: cores, shared links and main memory multiplied."""
+    """`count` chips, or all cores of one, working on one call together.
+
+    Chips whose graphs are compiled for one core get one wide core: lanes, arrays, transfer engines and local
+    memories added up. Others get all cores, and shared links and caches multiplied.
+    """
+    if chip.policy.style == "compiled":
+        return _one_wide_core(chip, count)
     if count == 1:
         return chip
-    links = {
-        name: dataclasses.replace(link, bytes_per_second=link.bytes_per_second * count)
-        if link.shared
-        else link
-        for name, link in chip.links.items()
-    }
+    links = {name: _widened(link, count) if link.shared else link for name, link in chip.links.items()}
     memories = {
-        name: dataclasses.replace(memory, capacity_bytes=memory.capacity_bytes * count)
-        if memory.level != "local"
-        else memory
+        name: _enlarged(memory, count) if memory.level != "local" else memory
         for name, memory in chip.memories.items()
     }
-    return chip.altered(
-        cores=chip.cores * count, links=links, memories=memories, power=_of_several(chip.power, count)
-    )
+    power = _of_several(chip.power, count)
+    return chip.altered(cores=chip.cores * count, links=links, memories=memories, power=power)
+
+
+def _one_wide_core(chip: Chip, count: int) -> Chip:
+    width = chip.cores * count
+    if width == 1:
+        return chip
+    engines = {
+        name: Engine(block=_block(e.block, width), queue_depth=e.queue_depth)
+        for name, e in chip.engines.items()
+    }
+    links = {name: _widened(link, count if link.shared else width) for name, link in chip.links.items()}
+    memories = {
+        name: _enlarged(memory, width if memory.level == "local" else count)
+        for name, memory in chip.memories.items()
+    }
+    power = _of_several(chip.power, count)
+    return chip.altered(cores=1, engines=engines, links=links, memories=memories, power=power)
+
+
+def _block(block: MatrixEngine | VectorUnit | DmaEngine, width: int) -> MatrixEngine | VectorUnit | DmaEngine:
+    if isinstance(block, VectorUnit):
+        return dataclasses.replace(block, lanes=block.lanes * width)
+    if isinstance(block, SystolicArray):
+        return dataclasses.replace(block, arrays=block.arrays * width)
+    if isinstance(block, DotUnit):
+        return dataclasses.replace(block, native=block.native * width)
+    if isinstance(block, DmaEngine) and block.bytes_per_second is not None:
+        return dataclasses.replace(block, bytes_per_second=block.bytes_per_second * width)
+    return block
+
+
+def _widened(link: Link, factor: int) -> Link:
+    return dataclasses.replace(link, bytes_per_second=link.bytes_per_second * factor)
+
+
+def _enlarged(memory: Memory, factor: int) -> Memory:
+    return dataclasses.replace(memory, capacity_bytes=memory.capacity_bytes * factor)
+
+
+def copies_of(chip: Chip, peak_bytes: int) -> int:
+    """How many calls run side by side on one chip: one a core where graphs are compiled for a core.
+
+    Memory limits the copies; 0 if a core's share does not hold one.
+    """
+    if chip.policy.style != "compiled":
+        return 1
+    return min(chip.cores, chip.main_memory.capacity_bytes // max(1, peak_bytes))
 
 
 def _of_several(power: Power | None, count: int) -> Power | None:

@@ -5,13 +5,22 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 from anychip.chips import Chip
-from anychip.chips.instances import Instance
+from anychip.chips.grid import intensity
+from anychip.chips.instances import Instance, Market
 from anychip.compile.lower import Lowering
 from anychip.errors import AnychipError
 from anychip.products.choose.candidate import Candidate, Span
-from anychip.products.choose.copies import CHIP_LINK, Exchange, exchange_of, exchange_seconds, joined
+from anychip.products.choose.copies import (
+    CHIP_LINK,
+    Exchange,
+    copies_of,
+    exchange_of,
+    exchange_seconds,
+    joined,
+)
 from anychip.products.choose.question import Question
 from anychip.products.choose.uncertainty import ranged, time_factor
 from anychip.profile import Profile, summarize
@@ -85,7 +94,7 @@ def candidates(
     graph: Graph,
     question: Question,
     chips: Iterable[Chip],
-    offers: Callable[[Chip], tuple[Instance, ...]],
+    market: Market,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Candidate]:
     """Every candidate of the catalogue, those that cannot run included, with the reason.
@@ -94,7 +103,7 @@ def candidates(
         graph: the captured workload.
         question: counts and formats to try.
         chips: of the catalogue.
-        offers: instances that carry a chip, cheapest chip-hour first.
+        market: instances and their prices.
         progress: told each chip's name.
     """
     tried = variants(graph, question)
@@ -102,30 +111,33 @@ def candidates(
         progress(chip.name)
         for variant in tried:
             for count in question.counts:
-                yield _candidate(chip, variant, count, offers(chip))
+                instance = market.cheapest(chip.name, count=count, region=question.region)
+                instance = instance or market.smallest(chip.name, count=count, region=question.region)
+                yield _with_carbon(_candidate(chip, variant, count, instance), question.region)
 
 
-def _candidate(chip: Chip, variant: Variant, count: int, offers: tuple[Instance, ...]) -> Candidate:
-    offer = next((each for each in offers if each.chip_count >= count), offers[0] if offers else None)
-    hourly = None
-    if offer is not None and offer.hourly_usd is not None and offer.chip_count >= count:
-        hourly = offer.hourly_usd.value * count / offer.chip_count
+def _candidate(chip: Chip, variant: Variant, count: int, instance: Instance | None) -> Candidate:
     base = Candidate(
-        chip=chip.name,
-        title=chip.title,
-        vendor=chip.vendor,
-        count=count,
-        instance=None if offer is None else offer.name,
-        cloud=None if offer is None else offer.cloud,
-        chips_of_instance=None if offer is None else offer.chip_count,
-        hourly_usd=hourly,
-        price_source=None
-        if hourly is None or offer is None
-        else f"{offer.cloud} {offer.region} {offer.snapshot}",
-        numerics=variant.label,
+        chip=chip.name, title=chip.title, vendor=chip.vendor, count=count, numerics=variant.label
     )
+    hourly = None
+    if instance is not None:
+        price_of_all = instance.price()
+        used = min(Fraction(1), count / instance.chips)
+        hourly = None if price_of_all is None else price_of_all.value * float(used)
+        base = dataclasses.replace(
+            base,
+            instance=instance.name,
+            cloud=instance.cloud,
+            chips_of_instance=max(1, instance.whole_chips),
+            hourly_usd=hourly,
+            price_source=None
+            if price_of_all is None
+            else f"{instance.cloud} {instance.region} {price_of_all.source.read_on}",
+        )
+    side_by_side = copies_of(chip, variant.graph.memory.peak_bytes) if count == 1 else 0
     try:
-        priced = price(chip, variant, count)
+        priced = price(chip, variant, count, one_core=side_by_side > 0)
     except AnychipError as error:
         return dataclasses.replace(base, reason=_short(str(error)))
     memory = priced.profile.memory
@@ -135,9 +147,11 @@ def _candidate(chip: Chip, variant: Variant, count: int, offers: tuple[Instance,
         each = binary(memory.capacity_bytes / count)
         reason = f"needs {binary(memory.peak_bytes)}: {needed} chips of {each} hold it"
         return dataclasses.replace(base, reason=reason)
-    cost = None if hourly is None else priced.time_s.times(hourly / 3600)
+    copies = max(1, side_by_side)
+    cost = None if hourly is None else priced.time_s.times(hourly / 3600 / copies)
     return dataclasses.replace(
         base,
+        side_by_side=copies,
         time_s=priced.time_s,
         energy_j=priced.energy_j,
         cost_usd=cost,
@@ -147,15 +161,32 @@ def _candidate(chip: Chip, variant: Variant, count: int, offers: tuple[Instance,
     )
 
 
-def price(chip: Chip, variant: Variant, count: int = 1) -> Priced:
+def _with_carbon(candidate: Candidate, region: str | None) -> Candidate:
+    """The candidate with grams of CO2 where the region's grid is known."""
+    if candidate.energy_j is None or region is None:
+        return candidate
+    try:
+        grams_per_joule = intensity(region).value / 3.6e6
+    except AnychipError:
+        return candidate
+    return dataclasses.replace(candidate, carbon_g=candidate.energy_j.times(grams_per_joule))
+
+
+def price(chip: Chip, variant: Variant, count: int = 1, *, one_core: bool = True) -> Priced:
     """The workload on `count` chips that share one copy of it.
+
+    Args:
+        chip: of the catalogue.
+        variant: the workload.
+        count: chips that work on one call.
+        one_core: leave the call on one core where the family compiles for one.
 
     Raises:
         AnychipError: the chip cannot run it in these formats.
     """
     if variant.numerics is not None:
         chip = chip.altered(numerics=chip.numerics_named(variant.numerics))
-    many = joined(chip, count)
+    many = chip if one_core and count == 1 else joined(chip, count)
     program = Lowering(many).program(variant.graph)
     profile = summarize(variant.graph, program, simulate(program, many), many)
     pieces = profile.unit.count
