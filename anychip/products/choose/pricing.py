@@ -166,7 +166,7 @@ def _with_carbon(candidate: Candidate, region: str | None) -> Candidate:
     if candidate.energy_j is None or region is None:
         return candidate
     try:
-        grams_per_joule = intensity(region).value / 3.6e6
+        grams_per_joule = intensity(region).value * 1000
     except AnychipError:
         return candidate
     return dataclasses.replace(candidate, carbon_g=candidate.energy_j.times(grams_per_joule))
