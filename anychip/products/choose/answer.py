@@ -179,7 +179,9 @@ def _why(ranked: list[Ranked], unit: str, question: Question) -> list[str]:
 
 
 def _name(candidate: Candidate) -> str:
-    return f"{candidate.instance or candidate.title} ({candidate.title}, {candidate.numerics})"
+    if candidate.instance is None:
+        return f"{candidate.title} in {candidate.numerics}"
+    return f"{candidate.instance} ({candidate.title}, {candidate.numerics})"
 
 
 def _first_sentence(first: Candidate, unit: str, question: Question) -> str:

@@ -46,7 +46,7 @@ def _row(ranked: Ranked) -> tuple[str | Text, ...]:
     candidate = ranked.candidate
     place = "-" if ranked.place is None else "=" if ranked.tied else str(ranked.place)
     mark = "*" if ranked.pareto else " "
-    chip = f"{candidate.count} {candidate.title}" if candidate.count > 1 else candidate.title
+    chip = f"{candidate.count} {candidate.chip}" if candidate.count > 1 else candidate.chip
     instance = candidate.instance or "no price"
     if candidate.copies > 1:
         instance = f"{candidate.copies} x {instance}"
