@@ -8,7 +8,15 @@ import torch
 from torch.utils import backend_registration
 
 from anychip.errors import MissingTool
-from anychip.frontends.torch import moves
+from anychip.frontends.torch import (
+    attention,
+    autocast,
+    collectives,
+    conversion,
+    coverage,
+    moves,
+    serialization,
+)
 from anychip.frontends.torch.dispatch import DEVICE, dispatch
 from anychip.frontends.torch.memory import LEDGER
 from anychip.frontends.torch.tensor import DEVICE_TYPE, set_dispatch
@@ -97,10 +105,15 @@ def install() -> None:
         )
     set_dispatch(dispatch)
     setup(DEVICE_TYPE, Backend())
-    DEVICE.handle = torch.device(DEVICE_TYPE, 0)
+    DEVICE.handle = DEVICE.shown = torch.device(DEVICE_TYPE, 0)
     moves.register()
+    coverage.register()
+    collectives.register()
     _register_kernels()
-    torch.__future__.set_swap_module_params_on_conversion(True)
+    autocast.register(_libraries)
+    attention.register(_libraries)
+    serialization.register()
+    conversion.register()
     _installed = True
 
 

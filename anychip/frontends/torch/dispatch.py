@@ -40,7 +40,7 @@ class Device:
         inner_device: where elements lie: ``cpu``, or ``meta`` when only time is asked for.
         handlers: chooses kernels.
         handle: the device as PyTorch's core knows it.
-        shown_as: the device that error messages name.
+        shown: the device that programs see and error messages name.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Device:
         self.inner_device = torch.device("cpu")
         self.handlers: Handlers = host_order
         self.handle: torch.device = torch.device("cpu")
-        self.shown_as = f"{DEVICE_TYPE}:0"
+        self.shown: torch.device = torch.device("cpu")
 
     def use(self, handlers: Handlers, *, with_values: bool) -> None:
         """Computes with other kernels, or with none, from now on."""
@@ -242,5 +242,5 @@ def check_host_tensor(plan: Plan, argument: torch.Tensor) -> None:
         return
     raise RuntimeError(
         "Expected all tensors to be on the same device, but found at least two devices, "
-        f"{DEVICE.shown_as} and {argument.device}! (when checking arguments of {plan.name})"
+        f"{DEVICE.shown} and {argument.device}! (when checking arguments of {plan.name})"
     )

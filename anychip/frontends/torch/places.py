@@ -30,6 +30,7 @@ _frame = sys._getframe  # pyright: ignore[reportPrivateUsage]
 #: Every place ever seen; places are passed about as indices into it.
 PLACES: list[Place] = [Place()]
 _place_numbers: dict[tuple[Any, ...], int] = {}
+_lock = threading.Lock()
 _KIND_OF_PHASE: dict[Phase, Kind] = {
     "forward": "activation",
     "backward": "gradient",
@@ -39,7 +40,7 @@ _KIND_OF_PHASE: dict[Phase, Kind] = {
 #: The kind of memory that an operator at a place allocates, by the place's number.
 KINDS: list[Kind] = ["activation"]
 
-_LIBRARY, _USER, _MODULE_CALL = 0, 1, 2
+_LIBRARY, USER, _MODULE_CALL = 0, 1, 2
 #: Code object by identity; the object is kept so that its identity is not used again.
 _code_classes: dict[int, tuple[int, CodeType]] = {}
 _REMEMBERED_SEQUENCE_NUMBERS = 1 << 20
@@ -92,7 +93,7 @@ def classify(code: CodeType) -> int:
     ):
         kind = _LIBRARY
     else:
-        kind = _USER
+        kind = USER
     _code_classes[id(code)] = (kind, code)
     return kind
 
@@ -115,7 +116,7 @@ def user_line(frame: FrameType | None) -> tuple[CodeType | None, int]:
         known = classes.get(id(code))
         kind = known[0] if known is not None else classify(code)
         if kind:
-            if kind == _USER:
+            if kind == USER:
                 return code, frame.f_lineno
             modules = STATE.modules
             return (modules[-1][1], modules[-1][2]) if modules else (None, 0)
@@ -125,15 +126,21 @@ def user_line(frame: FrameType | None) -> tuple[CodeType | None, int]:
 
 def place_number(module: str, code: CodeType | None, line: int, phase: Phase, region: int | None) -> int:
     """The number of a place, the same for equal places."""
+    if code is not None:
+        _code_classes.setdefault(id(code), (USER, code))
     key = (module, id(code), line, phase, region)
-    number = _place_numbers.get(key)
-    if number is None:
-        if code is not None:
-            _code_classes.setdefault(id(code), (_USER, code))
-        number = _place_numbers[key] = len(PLACES)
-        PLACES.append(Place(module, source_text(code, line), phase, region))
-        KINDS.append(_KIND_OF_PHASE[phase])
-    return number
+    return _numbered(key, Place(module, source_text(code, line), phase, region))
+
+
+def _numbered(key: tuple[Any, ...], place: Place) -> int:
+    with _lock:
+        number = _place_numbers.get(key)
+        if number is None:
+            number = len(PLACES)
+            PLACES.append(place)
+            KINDS.append(_KIND_OF_PHASE[place.phase])
+            _place_numbers[key] = number
+        return number
 
 
 def current_place(depth: int) -> int:
@@ -174,9 +181,7 @@ def _backward_place(node: Any) -> int:
     key = ("backward of", forward)
     number = _place_numbers.get(key)
     if number is None:
-        number = _place_numbers[key] = len(PLACES)
-        PLACES.append(Place(place.module, place.source, "backward", place.region))
-        KINDS.append("gradient")
+        number = _numbered(key, Place(place.module, place.source, "backward", place.region))
     return number
 
 
@@ -246,6 +251,7 @@ class ModuleWatch:
             root = _variable_name(module, frame) or type(module).__name__
             names = {}
             for path, below in module.named_modules():
+                path = path.replace("_orig_mod.", "").removesuffix("_orig_mod").rstrip(".")
                 names[id(below)] = f"{root}.{path}" if path else root
             _names_below[id(module)] = (ref(module, _forgetter(id(module))), names)
             self.on_root(module, root)
@@ -271,7 +277,7 @@ def _variable_name(module: Any, frame: FrameType | None) -> str:
     while frame is not None:
         known = _code_classes.get(id(frame.f_code))
         kind = known[0] if known is not None else classify(frame.f_code)
-        if kind == _USER:
+        if kind == USER:
             scopes = (frame.f_locals, frame.f_globals)
             for scope in scopes:
                 for name, value in list(scope.items()):

@@ -201,7 +201,7 @@ class Plan:
             for argument in schema.arguments
             if argument.has_default_value()
         }
-        self.override: Callable[..., Any] | None = None
+        self.override: Callable[..., Any] | None = _override_of_namespace.get(base.partition("::")[0])
         self.kernel: Callable[..., Any] | None = None
 
     def _source(self, schema: Any, alias: Any) -> int:
@@ -212,6 +212,13 @@ class Plan:
 
 
 _plans: dict[Any, Plan] = {}
+#: Evaluation of all operators of a namespace.
+_override_of_namespace: dict[str, Callable[..., Any]] = {}
+
+
+def override_namespace(namespace: str, override: Callable[..., Any]) -> None:
+    """All operators of a namespace are evaluated by `override` from now on."""
+    _override_of_namespace[namespace] = override
 
 
 def plan_of(operator: Any) -> Plan:

@@ -23,6 +23,7 @@ _OWN_ATTRIBUTES = ("elements", "memory", "geometry")
 
 _make_wrapper = torch.Tensor._make_wrapper_subclass  # pyright: ignore
 _plain_data = torch._C.TensorBase.data  # pyright: ignore
+_plain_device = torch._C.TensorBase.device  # pyright: ignore
 
 
 class DeviceTensor(torch.Tensor):
@@ -63,6 +64,51 @@ class DeviceTensor(torch.Tensor):
         storage._anychip_memory = self.memory  # pyright: ignore
         return storage
 
+    def numpy(self, *, force: bool = False) -> Any:
+        """An array of a copy on the host, if forced.
+
+        Raises:
+            TypeError: as for every accelerator's tensor.
+        """
+        if force:
+            return self.detach().cpu().numpy()
+        raise TypeError(
+            f"can't convert {self.device} device type tensor to numpy. "
+            "Use Tensor.cpu() to copy the tensor to host memory first."
+        )
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.numpy()
+
+    def tolist(self) -> Any:
+        """The elements as Python numbers; the host waits for them."""
+        return self.detach().cpu().tolist()
+
+    def __repr__(self, *, tensor_contents: str | None = None) -> str:
+        """As PyTorch prints an accelerator's tensor."""
+        if torch._C._functorch.is_functorch_wrapped_tensor(self):  # pyright: ignore
+            return super().__repr__()
+        if tensor_contents is None:
+            with torch.no_grad():
+                plain = self.detach().cpu()
+            if plain.layout is not torch.strided:
+                return repr(plain)
+            tensor_contents = torch._tensor_str._tensor_str(plain, 7)  # pyright: ignore
+        with torch._C._DisableTorchDispatch():  # pyright: ignore
+            text = torch._tensor_str._str_intern(self, tensor_contents=tensor_contents)  # pyright: ignore
+        text = text.replace(f"{type(self).__name__}(", "tensor(", 1)
+        if text.startswith("Parameter(") and text.endswith(")"):
+            text = "Parameter containing:\n" + text[len("Parameter(") : -1]
+        return text
+
+    def __format__(self, format_spec: str) -> str:
+        if self.dim() == 0:
+            return format(self.item(), format_spec)
+        return object.__format__(self, format_spec)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _reduce(self)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> torch.Tensor:
         if id(self) in memo:
             return memo[id(self)]
@@ -83,12 +129,19 @@ class DeviceTensor(torch.Tensor):
 
 
 _dispatch: Callable[[Any, Any, Any], Any]
+_reduce: Callable[[DeviceTensor], Any]
 
 
 def set_dispatch(dispatch: Callable[[Any, Any, Any], Any]) -> None:
     """Names the seam that runs operators on device tensors."""
     global _dispatch
     _dispatch = dispatch
+
+
+def set_reduce(reduce: Callable[[DeviceTensor], Any]) -> None:
+    """Names the function that says how a device tensor is pickled."""
+    global _reduce
+    _reduce = reduce
 
 
 def assign_data(target: torch.Tensor, source: torch.Tensor) -> None:
@@ -142,9 +195,9 @@ def wrap(inner: torch.Tensor, memory: Storage, device: torch.device) -> DeviceTe
 
 
 def adopt_geometry(outer: DeviceTensor) -> None:
-    """An operator changed the shape of the tensor inside: the outer one follows."""
+    """The tensor inside has other elements or another shape: the outer one follows."""
     outer.geometry = geometry_of(outer.elements)
-    fresh = wrap(outer.elements, outer.memory, outer.device)
+    fresh = wrap(outer.elements, outer.memory, _plain_device.__get__(outer))  # pyright: ignore
     with torch.no_grad():
         _plain_data.__set__(outer, fresh)  # pyright: ignore
 

@@ -1,0 +1,72 @@
+"""Scaled dot-product attention as one operator.
+
+PyTorch takes attention apart for devices it does not know. A chip should decide itself whether it has an
+attention kernel or runs products and a softmax; so a capture keeps it whole: the forward and backward
+operators of flash attention, with the mask as an operand. What no such kernel takes (dropout, keys and
+values of different widths) is taken apart as PyTorch does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from anychip.frontends.torch.tensor import DeviceTensor
+
+aten = torch.ops.aten
+_flash = aten._scaled_dot_product_flash_attention_for_cpu.default
+
+
+def _fits(query: Any, key: Any, value: Any, mask: Any, dropout: float) -> bool:
+    if dropout != 0.0 or query.dim() != 4 or key.dim() != 4 or value.dim() != 4:
+        return False
+    if not (query.dtype is key.dtype is value.dtype) or not query.is_floating_point():
+        return False
+    same_width = query.shape[-1] == value.shape[-1] == key.shape[-1]
+    same_heads = query.shape[:2] == key.shape[:2] == value.shape[:2]
+    if not same_width or not same_heads or key.shape[2] != value.shape[2]:
+        return False
+    if 0 in query.shape or 0 in key.shape or query.is_nested or query.stride(-1) != 1:
+        return False
+    if key.stride(-1) != 1 or value.stride(-1) != 1:
+        return False
+    if mask is None:
+        return True
+    return (
+        type(mask) is DeviceTensor
+        and not mask.requires_grad
+        and mask.dtype in (query.dtype, torch.bool)
+        and mask.dim() in (2, 4)
+    )
+
+
+def _attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Any:
+    if enable_gqa and query.dim() >= 3 and key.shape[-3] and query.shape[-3] != key.shape[-3]:
+        groups = query.shape[-3] // key.shape[-3]
+        key = key.repeat_interleave(groups, -3)
+        value = value.repeat_interleave(groups, -3)
+    if not _fits(query, key, value, attn_mask, dropout_p) or (is_causal and attn_mask is not None):
+        return aten._scaled_dot_product_attention_math.default(
+            query, key, value, attn_mask, dropout_p, is_causal, scale=scale
+        )[0]
+    if attn_mask is not None and attn_mask.dtype is torch.bool:
+        bias = torch.zeros_like(attn_mask, dtype=query.dtype)
+        attn_mask = bias.masked_fill_(attn_mask.logical_not(), float("-inf"))
+    return _flash(query, key, value, 0.0, is_causal, attn_mask=attn_mask, scale=scale)[0]
+
+
+def register(libraries: list[Any]) -> None:
+    """Puts it in force for the device."""
+    library = torch.library.Library("aten", "IMPL")
+    libraries.append(library)
+    library.impl(aten.scaled_dot_product_attention.default, _attention, "AutogradPrivateUse1")

@@ -1,0 +1,61 @@
+"""Collectives on device tensors: the host's process group carries the elements, the recorder notes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from anychip.frontends.torch.dispatch import DEVICE
+from anychip.frontends.torch.memory import Storage
+from anychip.frontends.torch.places import KINDS, current_place
+from anychip.frontends.torch.plan import Plan, override_namespace
+from anychip.frontends.torch.tensor import DeviceTensor, size_of, wrap
+
+_NAMESPACES = ("c10d", "_c10d_functional")
+
+
+def register() -> None:
+    """Puts it in force."""
+    for namespace in _NAMESPACES:
+        override_namespace(namespace, run)
+
+
+def run(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Runs a collective on the elements; results that are arguments stay those arguments."""
+    outer: dict[int, DeviceTensor] = {}
+
+    def unwrap(value: Any) -> Any:
+        if type(value) is DeviceTensor:
+            outer[id(value.elements)] = value
+            return value.elements
+        if isinstance(value, (list, tuple)):
+            return type(value)([unwrap(each) for each in value])
+        return value
+
+    recorder = DEVICE.recorder
+    place = 0 if recorder is None else current_place(4)
+    fresh: list[DeviceTensor] = []
+
+    def wrapped(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            if id(value) in outer:
+                return outer[id(value)]
+            if not outer:
+                return value
+            made = wrap(value, Storage(size_of(value), KINDS[place], place), DEVICE.handle)
+            fresh.append(made)
+            return made
+        if isinstance(value, (list, tuple)):
+            return type(value)([wrapped(each) for each in value])
+        return value
+
+    inner_args = [unwrap(value) for value in args]
+    inner_kwargs = {name: unwrap(value) for name, value in kwargs.items()}
+    given = [(tensor.memory.allocation, tensor.geometry) for tensor in outer.values()]
+    result = wrapped(plan.operator(*inner_args, **inner_kwargs))
+    if recorder is not None and outer:
+        made = [(tensor.memory.allocation, tensor.geometry) for tensor in fresh]
+        size = ("tensors", len(given))
+        recorder.append((plan, (size,), (), tuple(given), tuple(made or given), place))
+    return result

@@ -1,0 +1,89 @@
+"""``torch.compile`` as a marker: the function runs as it is, and its operators are one region for time.
+
+The result is always right; a chip that compiles graphs fuses within the region.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from itertools import count
+from typing import Any
+
+import torch
+
+from anychip.frontends.torch.places import STATE
+
+_numbers = count()
+
+
+def in_region(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` whose operators carry one region's number; a region inside another belongs to the outer."""
+    number = next(_numbers)
+
+    @wraps(function, updated=())
+    def region(*args: Any, **kwargs: Any) -> Any:
+        outer = STATE.region
+        if outer is not None:
+            return function(*args, **kwargs)
+        STATE.region = number
+        try:
+            return function(*args, **kwargs)
+        finally:
+            STATE.region = None
+
+    return region
+
+
+class CompiledModule(torch.nn.Module):
+    """A module whose forward pass is a region; attributes and state are the module's."""
+
+    def __init__(self, module: Any) -> None:
+        super().__init__()
+        self._orig_mod = module
+        self.training = module.training
+        object.__setattr__(self, "_region", in_region(module.__call__))
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The module's own."""
+        return self._region(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_orig_mod":
+            return self._modules["_orig_mod"]
+        return getattr(self._orig_mod, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("_orig_mod", "training") or name.startswith("_") or "_orig_mod" not in self._modules:
+            super().__setattr__(name, value)
+        else:
+            setattr(self._orig_mod, name, value)
+
+    def __len__(self) -> int:
+        return len(self._orig_mod)
+
+    def train(self, mode: bool = True) -> Any:
+        """Of the module too."""
+        self._orig_mod.train(mode)
+        return super().train(mode)
+
+
+def compile_(model: Any = None, **options: Any) -> Any:
+    """Stands for `torch.compile`: every option is accepted, none changes a result."""
+    if model is None:
+        return lambda function: compile_(function, **options)
+    if isinstance(model, torch.nn.Module):
+        return model if isinstance(model, CompiledModule) else CompiledModule(model)
+    region = in_region(model)
+    region._torchdynamo_orig_callable = model  # pyright: ignore
+    return region
+
+
+def _compile_module(self: Any, *args: Any, **kwargs: Any) -> None:
+    self._compiled_call_impl = in_region(self._call_impl)
+
+
+def install() -> None:
+    """Puts it in force."""
+    torch.compile = compile_
+    torch.nn.Module.compile = _compile_module

@@ -1,0 +1,369 @@
+"""What `torch.cuda` and `torch.accelerator` answer: one chip, its memory, its simulated clock."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Generator
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import torch
+import torch.cuda.random
+
+from anychip.errors import NotModelled
+from anychip.frontends.torch.dispatch import DEVICE
+from anychip.frontends.torch.memory import LEDGER
+from anychip.frontends.torch.redirect.face import Face
+from anychip.frontends.torch.redirect.names import replace, translate
+from anychip.frontends.torch.redirect.tensors import LegacyType
+
+_LEGACY = {
+    "FloatTensor": torch.float32,
+    "DoubleTensor": torch.float64,
+    "HalfTensor": torch.float16,
+    "BFloat16Tensor": torch.bfloat16,
+    "LongTensor": torch.int64,
+    "IntTensor": torch.int32,
+    "ShortTensor": torch.int16,
+    "CharTensor": torch.int8,
+    "ByteTensor": torch.uint8,
+    "BoolTensor": torch.bool,
+}
+
+
+def _cut(reason: str) -> None:
+    if DEVICE.recorder is not None:
+        DEVICE.recorder.cut(reason)
+
+
+class Stream:
+    """A queue of work. The device runs everything in the order of the calls, so queues are names."""
+
+    def __init__(self, device: Any = None, priority: int = 0, **kwargs: Any) -> None:
+        self.device = torch.device("cuda", 0)
+        self.device_index = 0
+        self.priority = priority
+        self.stream_id = self.cuda_stream = id(self) & 0xFFFF
+
+    def wait_stream(self, stream: Any) -> None:
+        """Order holds already."""
+
+    def wait_event(self, event: Any) -> None:
+        """Order holds already."""
+
+    def record_event(self, event: Any = None) -> Any:
+        """An event at this point."""
+        event = event if event is not None else Event()
+        event.record(self)
+        return event
+
+    def synchronize(self) -> None:
+        """The host waits."""
+        _cut("synchronize")
+
+    def query(self) -> bool:
+        """Whether all work is done."""
+        return True
+
+    def is_capturing(self) -> bool:
+        """Graphs are not captured here."""
+        return False
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+
+class Event:
+    """A moment of simulated time."""
+
+    face = Face()
+
+    def __init__(
+        self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False, **_: Any
+    ):
+        self.enable_timing = enable_timing
+        self._at_s: float | None = None
+        self.device = torch.device("cuda", 0)
+        self.cuda_event = id(self) & 0xFFFF
+
+    def record(self, stream: Any = None) -> None:
+        """Notes the time at which all work before is done."""
+        _cut("event")
+        if self.enable_timing and self.face.clock_s is not None:
+            self._at_s = self.face.clock_s()
+        else:
+            self._at_s = 0.0 if not self.enable_timing else time.perf_counter()
+
+    def wait(self, stream: Any = None) -> None:
+        """Order holds already."""
+
+    def query(self) -> bool:
+        """Whether the moment has come."""
+        return True
+
+    def synchronize(self) -> None:
+        """The host waits for it."""
+        _cut("synchronize")
+
+    def elapsed_time(self, end_event: Event) -> float:
+        """Simulated milliseconds from this event to `end_event`.
+
+        Raises:
+            RuntimeError: one of the two was not recorded with timing enabled.
+        """
+        if not (self.enable_timing and end_event.enable_timing):
+            raise RuntimeError("Both events must be created with argument 'enable_timing=True'.")
+        if self._at_s is None or end_event._at_s is None:
+            raise RuntimeError("Both events must be recorded before calculating elapsed time.")
+        return (end_event._at_s - self._at_s) * 1000.0
+
+
+class _DeviceContext:
+    """``with torch.cuda.device(0)``."""
+
+    def __init__(self, device: Any = None) -> None:
+        translate(device)
+        self.idx = 0
+
+    def __enter__(self) -> _DeviceContext:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+
+class CudaGraph:
+    """Refuses to capture: a replay would have to run again what Python did between."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise NotModelled(
+            "torch.cuda.CUDAGraph: graphs cannot be replayed here; use torch.compile for their launch cost"
+        )
+
+
+_stream = Stream()
+
+
+@contextlib.contextmanager
+def _nothing(*args: Any, **kwargs: Any) -> Generator[None]:
+    yield
+
+
+def _no_operation(*args: Any, **kwargs: Any) -> None:
+    return None
+
+
+def _memory_functions(face: Face) -> dict[str, Any]:
+    def allocated(device: Any = None) -> int:
+        LEDGER.settle()
+        return LEDGER.live_bytes
+
+    def peak(device: Any = None) -> int:
+        LEDGER.settle()
+        return LEDGER.peak_bytes
+
+    def reset(device: Any = None) -> None:
+        LEDGER.reset_peak()
+
+    def info(device: Any = None) -> tuple[int, int]:
+        return max(0, face.memory_bytes - allocated()), face.memory_bytes
+
+    def stats(device: Any = None) -> dict[str, Any]:
+        live, most = allocated(), peak()
+        values: dict[str, Any] = {}
+        for name in ("allocated_bytes", "active_bytes", "reserved_bytes", "requested_bytes"):
+            values |= {
+                f"{name}.all.current": live,
+                f"{name}.all.peak": most,
+                f"{name}.all.allocated": LEDGER.allocated_bytes,
+                f"{name}.all.freed": LEDGER.allocated_bytes - live,
+            }
+        values |= {"num_alloc_retries": 0, "num_ooms": 0, "allocation.all.current": len(LEDGER.live)}
+        values |= {"allocation.all.allocated": LEDGER.allocations}
+        return values
+
+    def summary(device: Any = None, abbreviated: bool = False) -> str:
+        return (
+            f"{face.name}: {allocated():,} bytes allocated, {peak():,} at the peak, of {face.memory_bytes:,}"
+        )
+
+    return {
+        "memory_allocated": allocated,
+        "max_memory_allocated": peak,
+        "memory_reserved": allocated,
+        "max_memory_reserved": peak,
+        "memory_cached": allocated,
+        "max_memory_cached": peak,
+        "reset_peak_memory_stats": reset,
+        "reset_max_memory_allocated": reset,
+        "reset_max_memory_cached": reset,
+        "reset_accumulated_memory_stats": _no_operation,
+        "memory_stats": stats,
+        "memory_summary": summary,
+        "memory_snapshot": list,
+        "mem_get_info": info,
+        "empty_cache": _no_operation,
+        "ipc_collect": _no_operation,
+        "set_per_process_memory_fraction": _no_operation,
+    }
+
+
+def _random_functions() -> dict[str, Any]:
+    generator = torch.default_generator
+
+    def get_state(device: Any = "cuda") -> torch.Tensor:
+        return generator.get_state()
+
+    def set_state(new_state: torch.Tensor, device: Any = "cuda") -> None:
+        generator.set_state(new_state.cpu())
+
+    def set_states(new_states: Any) -> None:
+        for state in new_states:
+            set_state(state)
+
+    def manual_seed(seed: int) -> None:
+        generator.manual_seed(int(seed))
+
+    return {
+        "get_rng_state": get_state,
+        "set_rng_state": set_state,
+        "get_rng_state_all": lambda: [generator.get_state()],
+        "set_rng_state_all": set_states,
+        "manual_seed": manual_seed,
+        "manual_seed_all": manual_seed,
+        "seed": lambda: generator.seed(),
+        "seed_all": lambda: generator.seed(),
+        "initial_seed": lambda: generator.initial_seed(),
+    }
+
+
+def _properties(face: Face) -> Any:
+    return SimpleNamespace(
+        name=face.name,
+        major=face.capability[0],
+        minor=face.capability[1],
+        total_memory=face.memory_bytes,
+        multi_processor_count=face.processors,
+        is_integrated=False,
+        is_multi_gpu_board=False,
+        max_threads_per_multi_processor=2048,
+        regs_per_multiprocessor=65536,
+        warp_size=32,
+        shared_memory_per_block=49152,
+        shared_memory_per_block_optin=166912,
+        shared_memory_per_multiprocessor=167936,
+        L2_cache_size=0,
+        gcnArchName=face.name,
+        uuid="00000000-0000-0000-0000-000000000000",
+    )
+
+
+def install(face: Face) -> None:
+    """Puts these in force."""
+    Event.face = face
+    cuda: Any = torch.cuda
+    properties = _properties(face)
+    memory, random = _memory_functions(face), _random_functions()
+
+    def synchronize(device: Any = None) -> None:
+        translate(device)
+        _cut("synchronize")
+
+    def set_device(device: Any) -> None:
+        translate(device)
+
+    def get_properties(device: Any = None) -> Any:
+        translate(device)
+        return properties
+
+    replace(
+        cuda,
+        is_available=lambda: True,
+        is_initialized=lambda: True,
+        _is_in_bad_fork=lambda: False,
+        init=_no_operation,
+        _lazy_init=_no_operation,
+        _lazy_call=lambda function, **kwargs: function(),
+        device_count=lambda: 1,
+        _device_count_nvml=lambda: 1,
+        current_device=lambda: 0,
+        set_device=set_device,
+        device=_DeviceContext,
+        device_of=_DeviceContext,
+        _DeviceGuard=_DeviceContext,
+        get_device_name=lambda device=None: face.name,
+        get_device_properties=get_properties,
+        get_device_capability=lambda device=None: face.capability,
+        get_arch_list=lambda: [f"sm_{face.capability[0]}{face.capability[1]}"],
+        get_gencode_flags=lambda: "",
+        can_device_access_peer=lambda a, b: False,
+        is_bf16_supported=lambda including_emulation=True: face.capability >= (8, 0),
+        is_tf32_supported=lambda: face.capability >= (8, 0),
+        synchronize=synchronize,
+        Stream=Stream,
+        ExternalStream=Stream,
+        Event=Event,
+        stream=lambda stream: stream if isinstance(stream, Stream) else _nothing(),
+        StreamContext=lambda stream: stream if isinstance(stream, Stream) else _nothing(),
+        current_stream=lambda device=None: _stream,
+        default_stream=lambda device=None: _stream,
+        set_stream=_no_operation,
+        is_current_stream_capturing=lambda: False,
+        utilization=lambda device=None: 0,
+        CUDAGraph=CudaGraph,
+        default_generators=(torch.default_generator,),
+        **memory,
+        **random,
+    )
+    replace(torch.cuda.random, **random)
+    replace(torch.cuda.memory, **memory)
+    replace(cuda.graphs, CUDAGraph=CudaGraph)
+    for name, dtype in _LEGACY.items():
+        setattr(cuda, name, LegacyType(name, dtype))
+    cuda.nvtx = _nvtx()
+    torch.backends.cudnn.is_acceptable = lambda tensor: False
+    torch.backends.cudnn.is_available = lambda: True
+    torch.backends.cudnn.version = lambda: 91002
+    torch.backends.cuda.is_built = lambda: True
+    _accelerator(memory, synchronize)
+
+
+def _nvtx() -> Any:
+    module: Any = ModuleType("torch.cuda.nvtx")
+    replace(
+        module,
+        range=_nothing,
+        range_push=lambda message: 0,
+        range_pop=lambda: 0,
+        range_start=lambda message: 0,
+        range_end=_no_operation,
+        mark=_no_operation,
+        annotate=lambda *args, **kwargs: contextlib.nullcontext(),
+    )
+    return module
+
+
+def _accelerator(memory: dict[str, Any], synchronize: Any) -> None:
+    accelerator: Any = torch.accelerator
+    names = "empty_cache memory_allocated max_memory_allocated memory_reserved max_memory_reserved"
+    names += " memory_stats reset_peak_memory_stats reset_accumulated_memory_stats"
+    replace(
+        accelerator,
+        is_available=lambda: True,
+        device_count=lambda: 1,
+        current_accelerator=lambda check_available=False: torch.device(DEVICE.shown.type),
+        current_device_index=lambda: 0,
+        current_device_idx=lambda: 0,
+        set_device_index=_no_operation,
+        set_device_idx=_no_operation,
+        device_index=_DeviceContext,
+        current_stream=lambda device=None: _stream,
+        set_stream=_no_operation,
+        synchronize=synchronize,
+        get_memory_info=memory["mem_get_info"],
+        **{name: memory[name] for name in names.split()},
+    )

@@ -1,0 +1,25 @@
+"""What a redirected script sees of the chip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Face:
+    """The chip as `torch.cuda` describes it to a script.
+
+    Args:
+        name: what ``torch.cuda.get_device_name`` answers.
+        memory_bytes: capacity of the device memory.
+        processors: what ``multi_processor_count`` says.
+        capability: compute capability; libraries choose number formats by it.
+        clock_s: simulated seconds since the start, for events; None: events cannot be read.
+    """
+
+    name: str = "anychip"
+    memory_bytes: int = 80 * 1024**3
+    processors: int = 1
+    capability: tuple[int, int] = (8, 0)
+    clock_s: Callable[[], float] | None = None

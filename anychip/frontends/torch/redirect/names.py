@@ -1,0 +1,76 @@
+"""Which device names mean the simulated device, and the patching of functions that take one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import torch
+
+from anychip.frontends.torch.tensor import DEVICE_TYPE
+
+#: Device types of scripts that run here unchanged.
+REDIRECTED = frozenset({"cuda", "xla", "neuron"})
+
+
+def here() -> Any:
+    """The simulated device."""
+    return torch.device(DEVICE_TYPE, 0)
+
+
+def translate(device: Any) -> Any:
+    """A device argument that means a redirected device as the simulated one; anything else unchanged.
+
+    Raises:
+        RuntimeError: a second device, as CUDA says it on a machine with one.
+    """
+    if isinstance(device, torch.device):
+        kind, index = device.type, device.index
+    elif isinstance(device, str):
+        kind, _, number = device.partition(":")
+        index = int(number) if number.isdigit() else None
+    elif isinstance(device, int) and not isinstance(device, bool):
+        kind, index = "cuda", device
+    else:
+        return device
+    if kind not in REDIRECTED:
+        return device
+    if index:
+        raise RuntimeError(
+            f"CUDA error: invalid device ordinal: {kind}:{index}, but one chip is simulated; use {kind}:0"
+        )
+    return here()
+
+
+def with_device_argument(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` with its keyword argument ``device`` translated."""
+
+    @wraps(function)
+    def redirected(*args: Any, **kwargs: Any) -> Any:
+        device = kwargs.get("device")
+        if device is not None:
+            kwargs["device"] = translate(device)
+        return function(*args, **kwargs)
+
+    return redirected
+
+
+def with_any_device(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` with a device translated wherever it stands among the arguments after the first."""
+
+    @wraps(function)
+    def redirected(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if args and isinstance(args[0], (str, torch.device, int)) and not isinstance(args[0], bool):
+            args = (translate(args[0]), *args[1:])
+        if kwargs.get("device") is not None:
+            kwargs["device"] = translate(kwargs["device"])
+        return function(self, *args, **kwargs)
+
+    return redirected
+
+
+def replace(owner: Any, **functions: Any) -> None:
+    """Puts attributes into a module or class of PyTorch."""
+    for name, function in functions.items():
+        setattr(owner, name, function)

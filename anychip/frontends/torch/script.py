@@ -1,0 +1,58 @@
+"""Runs a user's script as Python itself would, with the device in CUDA's place."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from anychip.errors import InvalidInput
+from anychip.frontends.torch.capture import StopCapture
+from anychip.frontends.torch.redirect.absent import explain
+
+
+def run_script(path: str, arguments: Sequence[str] = ()) -> None:
+    """Runs the script unedited as ``__main__``; call `redirect` first and be inside a `Capture`.
+
+    A script that raises is left with its own exception, whose traceback starts at the script's first frame;
+    `SystemExit` keeps its code. `StopCapture` ends it quietly.
+
+    Args:
+        path: of the script, or of a folder or zip file with a ``__main__.py``.
+        arguments: what the script finds in ``sys.argv[1:]``.
+
+    Raises:
+        InvalidInput: the file cannot be read or is not Python.
+        CannotExistHere: it uses code for one particular accelerator.
+    """
+    if os.path.isdir(path):
+        path = os.path.join(path, "__main__.py")
+    try:
+        with open(path, "rb") as file:
+            source = file.read()
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be read: {error.strerror}; give the path of a script") from error
+    try:
+        code = compile(source, path, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None) or 1
+        raise InvalidInput(f"{path}:{line}: not Python: {getattr(error, 'msg', error)}") from error
+    main = ModuleType("__main__")
+    main.__dict__.update(__file__=path, __builtins__=__builtins__, __cached__=None, __spec__=None)
+    before = (sys.argv, sys.path[:], sys.modules["__main__"])
+    sys.argv = [path, *arguments]
+    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
+    sys.modules["__main__"] = main
+    try:
+        exec(code, main.__dict__)
+    except StopCapture:
+        return
+    except Exception as error:  # noqa: BLE001  # whatever a script raises
+        explained = explain(error, path)
+        if explained is not None:
+            raise explained from None
+        trace = error.__traceback__
+        raise error.with_traceback(trace.tb_next if trace is not None else None) from error.__cause__
+    finally:
+        sys.argv, sys.path[:], sys.modules["__main__"] = before

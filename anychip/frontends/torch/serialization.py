@@ -1,0 +1,105 @@
+"""Saving and loading device tensors: a checkpoint holds plain tensors with a device as their location.
+
+A checkpoint written here loads wherever PyTorch runs, and one written on a GPU loads here: in native mode
+where ``map_location`` says ``anychip``, in redirected scripts wherever the file or the script says ``cuda``.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from functools import wraps
+from typing import Any
+
+import torch
+import torch._utils
+import torch.serialization
+
+from anychip.errors import NotModelled
+from anychip.frontends.torch.dispatch import DEVICE
+from anychip.frontends.torch.memory import Storage
+from anychip.frontends.torch.tensor import DEVICE_TYPE, DeviceTensor, set_reduce, wrap
+
+#: The attribute that marks a host storage as the elements of device memory.
+MEMORY = "_anychip_memory"
+_BEFORE_CUDA = 5
+_OWN = ("elements", "memory", "geometry", "_is_param")
+
+#: Location names that mean this device; redirected scripts add those of the devices they were written for.
+LOCATIONS: list[str] = [DEVICE_TYPE]
+
+
+def _reduce(tensor: DeviceTensor) -> Any:
+    """How a device tensor is pickled: as the plain tensor would be, with its storage marked."""
+    utils: Any = torch._utils
+    if tensor.elements.is_meta:
+        raise NotModelled("a tensor captured without values cannot be saved; run with values to save it")
+    hooks: OrderedDict[Any, Any] = OrderedDict()
+    if isinstance(tensor, torch.nn.Parameter):
+        state = {name: value for name, value in vars(tensor).items() if name not in _OWN}
+        plain = tensor.detach()
+        if state:
+            return utils._rebuild_parameter_with_state, (plain, tensor.requires_grad, hooks, state)
+        return utils._rebuild_parameter, (plain, tensor.requires_grad, hooks)
+    elements = tensor.elements
+    if elements.layout is not torch.strided:
+        return elements.__reduce_ex__(2)
+    geometry = (
+        elements.storage_offset(),
+        tuple(elements.shape),
+        elements.stride(),
+        tensor.requires_grad,
+        hooks,
+    )
+    untyped = tensor.untyped_storage()
+    if tensor.dtype in torch.storage._dtype_to_storage_type_map():  # pyright: ignore
+        typed = torch.storage.TypedStorage(wrap_storage=untyped, dtype=tensor.dtype, _internal=True)
+        return utils._rebuild_tensor_v2, (typed, *geometry)
+    typed = torch.storage.TypedStorage(wrap_storage=untyped, dtype=torch.uint8, _internal=True)
+    return utils._rebuild_tensor_v3, (typed, *geometry, tensor.dtype)
+
+
+def mark(storage: torch.UntypedStorage) -> torch.UntypedStorage:
+    """Declares a host storage device memory."""
+    if getattr(storage, MEMORY, None) is None:
+        setattr(storage, MEMORY, Storage(storage.nbytes(), "input"))
+        if DEVICE.recorder is not None:
+            DEVICE.recorder.to_device(storage.nbytes())
+    return storage
+
+
+def _location_of(storage: Any) -> str | None:
+    return str(DEVICE.shown) if getattr(storage, MEMORY, None) is not None else None
+
+
+def _restore(storage: Any, location: str) -> Any:
+    if str(location).partition(":")[0] in LOCATIONS:
+        return mark(storage)
+    return None
+
+
+def _on_device(plain: torch.Tensor, storage: Any) -> torch.Tensor:
+    memory = getattr(storage._untyped_storage, MEMORY, None)
+    if memory is None:
+        return plain
+    if DEVICE.inner_device.type == "meta":
+        plain = plain.to("meta")
+    return wrap(plain.detach(), memory, DEVICE.handle).requires_grad_(plain.requires_grad)
+
+
+def register() -> None:
+    """Puts it in force."""
+    utils: Any = torch._utils
+    rebuild, rebuild_v3 = utils._rebuild_tensor, utils._rebuild_tensor_v3
+
+    @wraps(rebuild)
+    def _rebuild_tensor(storage: Any, storage_offset: Any, size: Any, stride: Any) -> torch.Tensor:
+        return _on_device(rebuild(storage, storage_offset, size, stride), storage)
+
+    @wraps(rebuild_v3)
+    def _rebuild_tensor_v3(storage: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        return _on_device(rebuild_v3(storage, *args, **kwargs), storage)
+
+    utils._rebuild_tensor = _rebuild_tensor
+    utils._rebuild_tensor_v3 = _rebuild_tensor_v3
+    set_reduce(_reduce)
+    torch.serialization.register_package(_BEFORE_CUDA, _location_of, _restore)
