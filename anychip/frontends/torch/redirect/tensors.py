@@ -144,10 +144,10 @@ def _generator() -> None:
     plain: Any = torch._C.Generator  # pyright: ignore
     plain_type: type = type(plain)
 
-    class Redirected(plain_type):
+    class Redirected(plain_type):  # pyright: ignore
         """Generators that exist already are instances too."""
 
-        def __instancecheck__(cls, instance: Any) -> bool:  # pyright: ignore
+        def __instancecheck__(cls, instance: Any) -> bool:  # noqa: N805  # pyright: ignore
             return isinstance(instance, plain)
 
     class Generator(plain, metaclass=Redirected):  # pyright: ignore
