@@ -5,13 +5,14 @@ Imports `formats` and below. Read `contraction.py` first, then `recipe.py` and `
 
 from __future__ import annotations
 
-from anychip.arithmetic.contraction import Contraction, contract
+from anychip.arithmetic.contraction import Contraction
 from anychip.arithmetic.curves import CORRECT, Curves
 from anychip.arithmetic.evaluation import evaluate
 from anychip.arithmetic.numerics import Numerics, cpu, gpu, neuron, reference
 from anychip.arithmetic.order import Lanes, Order, Pairwise, Sequential, Tiles, Tree
 from anychip.arithmetic.recipe import Number, Recipe, Step, traced
-from anychip.arithmetic.reduction import Reduction, reduce_sum
+from anychip.arithmetic.reduction import Reduction
+from anychip.arithmetic.sums import contract, reduce_sum
 
 __all__ = [
     "CORRECT",

@@ -71,7 +71,7 @@ static inline Vector plus(Vector a, Vector b) {
 #endif
 
 constexpr int kColumns = W * V;   // of a micro tile
-constexpr int64_t kDepth = 384;   // K block
+constexpr int64_t kDepth = 256;   // K block
 constexpr int64_t kRows = 192;    // M block
 constexpr int64_t kWidth = 1536;  // N block
 
@@ -188,15 +188,18 @@ static void pack(const Matrix &x, int64_t base, int64_t across, int64_t along, i
     }
 }
 
-// One micro tile: R rows by kColumns columns over `depth` steps. `fresh`: the sum starts at zero and is added
-// to c afterwards (a tile of a tiled sum); otherwise the chain continues from c.
-template <bool fresh, int rows>
+// How a micro tile meets the accumulators in memory: the chain continues from them, the sum of a tile is added
+// to them, or they are still zero and need not be read (a chain from +0 never ends in -0).
+enum Meeting { CONTINUES, ADDED, FIRST };
+
+// One micro tile: `rows` rows by kColumns columns over `depth` steps.
+template <Meeting meeting, int rows>
 static void micro(int64_t depth, const float *a, const float *b, float *c, int64_t stride) {
     Vector sum[rows][V];
 #pragma GCC unroll 8
     for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 3
-        for (int j = 0; j < V; ++j) sum[i][j] = fresh ? spread(0.0f) : load(c + i * stride + j * W);
+        for (int j = 0; j < V; ++j) sum[i][j] = meeting == CONTINUES ? load(c + i * stride + j * W) : spread(0.0f);
     for (int64_t k = 0; k < depth; ++k) {
         Vector right[V];
 #pragma GCC unroll 3
@@ -214,29 +217,37 @@ static void micro(int64_t depth, const float *a, const float *b, float *c, int64
     for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 3
         for (int j = 0; j < V; ++j)
-            store(c + i * stride + j * W, fresh ? plus(load(c + i * stride + j * W), sum[i][j]) : sum[i][j]);
+            store(c + i * stride + j * W,
+                  meeting == ADDED ? plus(load(c + i * stride + j * W), sum[i][j]) : sum[i][j]);
 }
 
-template <bool fresh>
+template <Meeting meeting>
 static void micro_rows(int64_t rows, int64_t depth, const float *a, const float *b, float *c, int64_t stride) {
     switch (rows) {
-        case 1: return micro<fresh, 1>(depth, a, b, c, stride);
-        case 2: return micro<fresh, 2>(depth, a, b, c, stride);
-        case 3: return micro<fresh, R < 3 ? R : 3>(depth, a, b, c, stride);
-        case 4: return micro<fresh, R < 4 ? R : 4>(depth, a, b, c, stride);
-        case 5: return micro<fresh, R < 5 ? R : 5>(depth, a, b, c, stride);
-        case 6: return micro<fresh, R < 6 ? R : 6>(depth, a, b, c, stride);
-        case 7: return micro<fresh, R < 7 ? R : 7>(depth, a, b, c, stride);
-        default: return micro<fresh, R>(depth, a, b, c, stride);
+        case 1: return micro<meeting, 1>(depth, a, b, c, stride);
+        case 2: return micro<meeting, 2>(depth, a, b, c, stride);
+        case 3: return micro<meeting, R < 3 ? R : 3>(depth, a, b, c, stride);
+        case 4: return micro<meeting, R < 4 ? R : 4>(depth, a, b, c, stride);
+        case 5: return micro<meeting, R < 5 ? R : 5>(depth, a, b, c, stride);
+        case 6: return micro<meeting, R < 6 ? R : 6>(depth, a, b, c, stride);
+        case 7: return micro<meeting, R < 7 ? R : 7>(depth, a, b, c, stride);
+        default: return micro<meeting, R>(depth, a, b, c, stride);
     }
 }
 
 // The sums of a block of R x kColumns over one K block, tile by tile where the order has tiles.
-static void micro_block(int64_t tile, int64_t rows, int64_t depth, const float *a, const float *b, float *c,
-                        int64_t stride) {
-    if (!tile) return micro_rows<false>(rows, depth, a, b, c, stride);
-    for (int64_t k = 0; k < depth; k += tile)
-        micro_rows<true>(rows, std::min(tile, depth - k), a + k * P, b + k * kColumns, c, stride);
+static void micro_block(int64_t tile, bool first, int64_t rows, int64_t depth, const float *a, const float *b,
+                        float *c, int64_t stride) {
+    if (!tile)
+        return first ? micro_rows<FIRST>(rows, depth, a, b, c, stride)
+                     : micro_rows<CONTINUES>(rows, depth, a, b, c, stride);
+    int64_t k = 0;
+    if (first) {
+        micro_rows<FIRST>(rows, std::min(tile, depth), a, b, c, stride);
+        k = tile;
+    }
+    for (; k < depth; k += tile)
+        micro_rows<ADDED>(rows, std::min(tile, depth - k), a + k * P, b + k * kColumns, c, stride);
 }
 
 static inline int64_t offset(const Matrix &x, int64_t batch, int64_t row, int64_t column) {
@@ -351,10 +362,12 @@ struct Ahead {
 };
 
 static void product_chain(const Product *p, int64_t batch, int64_t r0, int64_t r1, int64_t c0, int64_t c1, float *c,
-                          int64_t stride) {
+                          int64_t stride, bool zero) {
     static thread_local Scratch left_scratch, right_scratch;
     const int64_t tile = p->order == TILES ? p->length : 0;
-    const int64_t block = !tile ? kDepth : tile >= kDepth ? tile : kDepth / tile * tile;
+    const int64_t blocks = (p->depth + kDepth - 1) / kDepth;
+    const int64_t even = blocks > 0 ? (p->depth + blocks - 1) / blocks : 1;
+    const int64_t block = !tile ? even : tile >= kDepth ? tile : kDepth / tile * tile;
     const int64_t panels = (std::min(kWidth, c1 - c0) + kColumns - 1) / kColumns;
     float *left = left_scratch.get((size_t)((kRows + P) * std::min(block, p->depth)));
     float *right = right_scratch.get((size_t)(panels * kColumns * std::min(block, p->depth)));
@@ -388,14 +401,14 @@ static void product_chain(const Product *p, int64_t batch, int64_t r0, int64_t r
                         if (columns == kColumns) {
                             for (int64_t y = R; y < std::min<int64_t>(2 * R, rows - i); ++y)
                                 for (int x = 0; x <= kColumns; x += 16) __builtin_prefetch(out + y * stride + x, 1, 3);
-                            micro_block(tile, high, depth, rows_at, panel, out, stride);
+                            micro_block(tile, zero && k == 0, high, depth, rows_at, panel, out, stride);
                             continue;
                         }
                         for (int64_t y = 0; y < high; ++y) {
                             std::memcpy(edge + y * kColumns, out + y * stride, (size_t)columns * 4);
                             std::fill(edge + y * kColumns + columns, edge + (y + 1) * kColumns, 0.0f);
                         }
-                        micro_block(tile, high, depth, rows_at, panel, edge, kColumns);
+                        micro_block(tile, zero && k == 0, high, depth, rows_at, panel, edge, kColumns);
                         for (int64_t y = 0; y < high; ++y)
                             std::memcpy(out + y * stride, edge + y * kColumns, (size_t)columns * 4);
                     }
@@ -413,18 +426,19 @@ static void product(const Product *p, int64_t batch, int64_t r0, int64_t r1, int
     float *c = direct ? static_cast<float *>(p->result.data) + offset(p->result, batch, r0, c0)
                       : scratch.get((size_t)((r1 - r0) * width));
     const int64_t stride = direct ? p->result.row_stride : width;
+    const bool chain = p->order == SEQUENTIAL || p->order == TILES;
     for (int64_t i = r0; i < r1; ++i) {
         float *row = c + (i - r0) * stride;
         if (!p->start.data) {
-            std::fill(row, row + width, 0.0f);
+            if (!chain || p->depth == 0) std::fill(row, row + width, 0.0f);
         } else {
             const float *from = static_cast<const float *>(p->start.data) + offset(p->start, batch, i, c0);
             if (from == row && p->start.column_stride == 1) continue;
             for (int64_t j = 0; j < width; ++j) row[j] = from[j * p->start.column_stride];
         }
     }
-    if (p->order == SEQUENTIAL || p->order == TILES)
-        product_chain(p, batch, r0, r1, c0, c1, c, stride);
+    if (chain)
+        product_chain(p, batch, r0, r1, c0, c1, c, stride, !p->start.data);
     else
         product_other(p, batch, r0, r1, c0, c1, c, stride);
     for (int64_t i = r0; i < r1; ++i) {
