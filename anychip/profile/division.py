@@ -11,6 +11,10 @@ from anychip.simulate.trace import EngineTime, Span
 
 #: Causes of a span's fixed time that are the host's work; every other cause is overhead of launching.
 HOST_CAUSES = frozenset({"host"})
+#: Causes that move data between chips.
+TRANSFER_CAUSES = frozenset({"collective"})
+#: Fixed cost of calling a compiled graph: it belongs to no layer.
+CALL_CAUSE = "call"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class Division:
         memory_wait: waiting for memory beyond the ideal.
         launch: starting kernels, fixed latencies of kernels included.
         host: work that the host does while the chip waits.
-        transfer: copying between host and device.
+        transfer: copying between host and device, and between chips.
     """
 
     ideal: int = 0
@@ -72,8 +76,9 @@ def divide(chip: Chip, span: Span) -> Division:
         parts that add up to ``span.ticks``.
     """
     host = sum(ticks for cause, ticks in span.fixed if cause in HOST_CAUSES)
-    launch = span.launch_ticks + sum(ticks for _, ticks in span.fixed) - host
-    running = max(0, span.ticks - launch - host)
+    transfer = sum(ticks for cause, ticks in span.fixed if cause in TRANSFER_CAUSES)
+    launch = span.launch_ticks + sum(ticks for _, ticks in span.fixed) - host - transfer
+    running = max(0, span.ticks - launch - host - transfer)
     ideal = min(span.ideal_ticks, running)
     excess = running - ideal
     engine = busiest_engine(chip, span)
@@ -83,7 +88,19 @@ def divide(chip: Chip, span: Span) -> Division:
         transfers = _transfer_causes(chip)
         for_memory = sum(ticks for cause, ticks in time.waits if cause in transfers)
         waited = min(excess, max(0, for_memory - max(0, ideal - time.busy)))
-    return Division(ideal=ideal, fill_and_drain=excess - waited, memory_wait=waited, launch=launch, host=host)
+    return Division(
+        ideal=ideal,
+        fill_and_drain=excess - waited,
+        memory_wait=waited,
+        launch=launch,
+        host=host,
+        transfer=transfer,
+    )
+
+
+def call_ticks(span: Span) -> int:
+    """The part of a span's launch time that belongs to the call of the whole graph."""
+    return sum(ticks for cause, ticks in span.fixed if cause == CALL_CAUSE)
 
 
 def busiest_engine(chip: Chip, span: Span) -> tuple[str, EngineTime] | None:
@@ -110,7 +127,7 @@ def occupied_most(chip: Chip, span: Span, division: Division) -> str:
 
     ``latency`` if most of the time nothing was: dependencies, filling and draining.
     """
-    occupied = {"launch": division.launch, "host": division.host}
+    occupied = {"launch": division.launch, "host": division.host, "transfer": division.transfer}
     for name, time in span.engines:
         if not isinstance(chip.engines[name].block, DmaEngine):
             occupied[name] = time.busy

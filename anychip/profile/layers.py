@@ -17,6 +17,8 @@ from anychip.programs.graph import Phase, Place
 
 #: Two repeated modules are alike if their times differ by less: inner modules, and modules without parts.
 _ALIKE_INNER, _ALIKE_LEAF = 1.5, 1.02
+#: The path of what calling compiled graphs costs.
+CALLS = ("calls of compiled graphs",)
 
 
 @dataclass(slots=True)
@@ -73,23 +75,24 @@ class _Branch:
                 self.parts[name] = part
 
 
-def layers_of(spent: Iterable[tuple[Place, Spent]]) -> tuple[Layer, ...]:
+def layers_of(spent: Iterable[tuple[tuple[str, ...], Spent]]) -> tuple[Layer, ...]:
     """The tree of layers, largest first at every level.
 
     Args:
-        spent: what each place spent; places may repeat.
+        spent: what each path of names spent (see `path_of`); paths may repeat.
     """
     root = _Branch()
-    for place, amount in spent:
+    for path, amount in spent:
         branch = root
-        for part in _path_of(place):
+        for part in path:
             branch = branch.parts.setdefault(part, _Branch())
         branch.own.add(amount)
     _merge_repeated(root)
     return _ranked(_layer(name, part) for name, part in root.parts.items())
 
 
-def _path_of(place: Place) -> tuple[str, ...]:
+def path_of(place: Place) -> tuple[str, ...]:
+    """Names under which a place is shown, outermost first."""
     if place.phase == "optimizer":
         return (f"optimizer {place.module}".strip(),)
     if not place.module:
@@ -171,7 +174,7 @@ def _first(counter: Counter[str]) -> str:
 
 def belongs(place: Place, layer: Layer) -> bool:
     """Whether what happened at a place is part of a layer of a tree."""
-    names, path = layer.name.removesuffix(" itself").split("."), _path_of(place)
+    names, path = layer.name.removesuffix(" itself").split("."), path_of(place)
     if not place.module or place.phase == "optimizer":
         return path == (layer.name,)
     return len(path) >= len(names) and all(map(_matches, names, path))

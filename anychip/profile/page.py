@@ -146,7 +146,7 @@ def _layers(profile: Profile) -> str:
         return ""
     shown, hidden = top(unit.layers, _ROWS)
     rows = [_layer_row(profile, number, layer) for number, layer in enumerate(shown, 1)]
-    for name, ticks in (("everything else", hidden), ("host transfer", unit.division.transfer)):
+    for name, ticks in (("everything else", hidden), ("copies from and to the host", unit.copy_ticks)):
         if ticks:
             time = seconds(profile.seconds(ticks / unit.count))
             rows.append(["", escape(name), time, _share(ticks / total), "", "", ""])

@@ -203,6 +203,11 @@ class Portion:
     energy: Energy
     cost: Cost | None
 
+    @property
+    def copy_ticks(self) -> int:
+        """Time of copies between host and device."""
+        return self.division.total - sum(layer.division.total for layer in self.layers)
+
 
 @dataclass(frozen=True, slots=True)
 class PassGroup:
@@ -366,7 +371,7 @@ class Profile:
         for layer in self.unit.layers:
             for name, spent in layer.bounds:
                 ticks[name] += spent
-        ticks["transfer"] += self.unit.division.transfer
+        ticks["transfer"] += self.unit.copy_ticks
         return max(ticks, key=lambda name: ticks[name])
 
     def seconds(self, ticks: float) -> float:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from anychip.blocks import DmaEngine, MatrixEngine
 from anychip.chips import Chip
-from anychip.profile.division import Division, divide, occupied_most
+from anychip.profile.division import Division, call_ticks, divide, occupied_most
 from anychip.profile.energy import energy_of, working_j
-from anychip.profile.layers import Spent, layers_of
+from anychip.profile.layers import CALLS, Spent, layers_of, path_of
 from anychip.profile.money import Rent, cost_of
 from anychip.profile.pieces import Piece, add, cut
 from anychip.profile.profile import (
@@ -105,7 +105,8 @@ class _Segment:
     division: Division
     engines: dict[str, Counter[str]]
     demand: Demand
-    spent: dict[Place, Spent]
+    spent: dict[tuple[str, ...], Spent]
+    phases: Counter[Phase]
 
 
 class _Accounts:
@@ -121,7 +122,8 @@ class _Accounts:
         chip = self.chip
         division, demand = Division(), Demand()
         engines: dict[str, Counter[str]] = {name: Counter() for name in chip.engines}
-        spent: dict[Place, Spent] = {}
+        spent: dict[tuple[str, ...], Spent] = {}
+        phases: Counter[Phase] = Counter()
         for kernel, span, parts in zip(
             self.program.segments[index], self.trace.segments[index], self.divisions[index], strict=True
         ):
@@ -131,9 +133,10 @@ class _Accounts:
                 engines[name]["busy"] += time.busy
                 for cause, ticks in time.waits:
                     engines[name][f"for {cause}"] += ticks
-            place = kernel.place
-            spent.setdefault(place, Spent()).add(_spent(chip, place, span, parts))
-        return _Segment(division, engines, demand, spent)
+            phases[kernel.place.phase] += span.ticks
+            for path, amount in _spent(chip, kernel.place, span, parts):
+                spent.setdefault(path, Spent()).add(amount)
+        return _Segment(division, engines, demand, spent, phases)
 
     def played(self) -> list[tuple[Span, Division, int]]:
         """Every span with its division and how often it was played."""
@@ -161,7 +164,8 @@ class _Accounts:
         division = Division(transfer=self._piece_transfer_ticks(piece))
         demand = Demand()
         engines: dict[str, Counter[str]] = {name: Counter() for name in chip.engines}
-        spent: dict[Place, Spent] = {}
+        spent: dict[tuple[str, ...], Spent] = {}
+        phases: Counter[Phase] = Counter()
         for index, plays in piece.plays.items():
             segment = self._segments[index]
             division = division + segment.division.times(plays)
@@ -169,11 +173,10 @@ class _Accounts:
             for engine, uses in segment.engines.items():
                 for use, ticks in uses.items():
                     engines[engine][use] += plays * ticks
-            for place, amount in segment.spent.items():
-                spent.setdefault(place, Spent()).add(amount, plays)
-        phases: Counter[Phase] = Counter()
-        for place, amount in spent.items():
-            phases[place.phase] += amount.division.total
+            for path, amount in segment.spent.items():
+                spent.setdefault(path, Spent()).add(amount, plays)
+            for phase, ticks in segment.phases.items():
+                phases[phase] += plays * ticks
         seconds = division.total / chip.clock_hz
         return Portion(
             name=name or piece.name,
@@ -253,17 +256,28 @@ def _operations(demand: Demand) -> int:
     return 2 * macs + lanes + demand.host_operations
 
 
-def _spent(chip: Chip, place: Place, span: Span, division: Division) -> Spent:
+def _spent(
+    chip: Chip, place: Place, span: Span, division: Division
+) -> Iterator[tuple[tuple[str, ...], Spent]]:
+    """What a span spent under its module's name, and under that of the graph's call."""
     main = chip.load.links[0] if chip.load.links else ""
-    return Spent(
-        division,
-        Counter({place.phase: span.ticks}),
-        Counter({place.source: span.ticks}) if place.source else Counter(),
-        Counter({occupied_most(chip, span, division): span.ticks}),
-        sum(count for _, count in span.demand.macs),
-        dict(span.demand.traffic_bytes).get(main, 0),
-        working_j(chip, span.demand),
+    call = call_ticks(span)
+    own = span.ticks - call
+    yield (
+        path_of(place),
+        Spent(
+            division - Division(launch=call),
+            Counter({place.phase: own}),
+            Counter({place.source: own}) if place.source else Counter(),
+            Counter({occupied_most(chip, span, division - Division(launch=call)): own}),
+            sum(count for _, count in span.demand.macs),
+            dict(span.demand.traffic_bytes).get(main, 0),
+            working_j(chip, span.demand),
+        ),
     )
+    if call:
+        phases: Counter[Phase] = Counter({place.phase: call})
+        yield CALLS, Spent(Division(launch=call), phases, bounds=Counter({"launch": call}))
 
 
 def _is_anything(piece: Piece) -> bool:

@@ -147,7 +147,7 @@ def _pass_row(profile: Profile, group: PassGroup) -> tuple[str, str, list[str]]:
 def _layers(text: Text, profile: Profile) -> None:
     unit = profile.unit
     rows, hidden = top(unit.layers, _LAYER_ROWS)
-    name_width = max([22, *(len(words.layer_name(layer)) for layer in rows)])
+    name_width = max([28, *(len(words.layer_name(layer)) for layer in rows)])
     name_width = min(name_width, 42)
     text.append(f"\n  {'where the time goes':<{name_width}}  {words.per_unit(profile):>13}  share   ")
     text.append(f"{'bound by':<16}source\n")
@@ -163,7 +163,7 @@ def _layers(text: Text, profile: Profile) -> None:
             words.bound_name(profile, layer.bound_by),
             layer.source,
         )
-    for name, ticks in (("everything else", hidden), ("host transfer", unit.division.transfer)):
+    for name, ticks in (("everything else", hidden), ("copies from and to the host", unit.copy_ticks)):
         if ticks:
             time = seconds(profile.seconds(ticks / unit.count))
             _layer_line(text, name_width, name, time, words.percent(ticks / total), "", "")

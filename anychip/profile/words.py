@@ -27,7 +27,7 @@ _BOUND_WORDS = {
     "launch": "kernel launch",
     "host": "host",
     "latency": "latency",
-    "transfer": "host transfer",
+    "transfer": "transfers",
     "": "",
 }
 PLURAL = {"step": "steps", "inference": "inferences", "run": "runs"}

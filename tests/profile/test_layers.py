@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anychip.profile.division import Division
-from anychip.profile.layers import Spent, layers_of, top
+from anychip.profile.layers import Spent, layers_of, path_of, top
 from anychip.profile.profile import Layer
 from anychip.programs.graph import Place
 
@@ -22,21 +22,20 @@ def names(layers: tuple[Layer, ...]) -> list[str]:
 
 
 def test_a_sequential_keeps_unlike_parts_apart() -> None:
-    layers = layers_of(
-        [(Place("net.0"), spent(900)), (Place("net.1"), spent(10)), (Place("net.2"), spent(50))]
-    )
+    times = {"0": 900, "1": 10, "2": 50}
+    layers = layers_of((("net", index), spent(ticks)) for index, ticks in times.items())
     assert names(layers) == ["net", "net.0", "net.2", "net.1"]
 
 
 def test_equal_indices_become_ranges_where_one_differs() -> None:
     times = {0: 100, 1: 100, 2: 100, 3: 900}
-    layers = layers_of((Place(f"net.{i}.fc"), spent(ticks)) for i, ticks in times.items())
+    layers = layers_of((("net", f"{i}", "fc"), spent(ticks)) for i, ticks in times.items())
     assert names(layers) == ["net", "net.3", "net.3.fc", "net.0-2", "net.0-2.fc"]
 
 
 def test_nested_repetition_counts_all() -> None:
     places = [Place(f"m.layers.{i}.experts.{j}") for i in range(4) for j in range(8)]
-    (layer,) = layers_of((place, spent(5)) for place in places)
+    (layer,) = layers_of((path_of(place), spent(5)) for place in places)
     while layer.parts:
         (layer,) = layer.parts
     assert (layer.name, layer.count, layer.division.total) == ("m.layers.*.experts.*", 32, 160)
@@ -51,7 +50,7 @@ def test_nested_repetition_counts_all() -> None:
     st.integers(1, 12),
 )
 def test_nothing_is_lost(amounts: list[tuple[str, int]], rows: int) -> None:
-    layers = layers_of((Place(module), spent(ticks)) for module, ticks in amounts)
+    layers = layers_of((path_of(Place(module)), spent(ticks)) for module, ticks in amounts)
     whole = sum(ticks for _, ticks in amounts)
     assert sum(layer.division.total for layer in layers) == whole
     shown, hidden = top(layers, rows)

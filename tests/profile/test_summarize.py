@@ -36,7 +36,12 @@ def spans(draw: st.DrawFn) -> Span:
     running = draw(st.integers(0, 10**6))
     launch = draw(st.integers(0, 10**4))
     fixed = tuple(
-        draw(st.lists(st.tuples(st.sampled_from(["host", "latency"]), st.integers(0, 999)), max_size=3))
+        draw(
+            st.lists(
+                st.tuples(st.sampled_from(["host", "latency", "collective", "call"]), st.integers(0, 999)),
+                max_size=3,
+            )
+        )
     )
     ticks = running + launch + sum(t for _, t in fixed)
     engines = []
@@ -78,7 +83,8 @@ def test_every_portion_adds_up(graph) -> None:
     profile = profile_of(graph)
     for portion in filter(None, (profile.whole, profile.unit, profile.first, profile.setup)):
         layers = sum(layer.division.total for layer in portion.layers)
-        assert layers + portion.division.transfer == portion.division.total
+        assert layers + portion.copy_ticks == portion.division.total
+        assert portion.copy_ticks == portion.division.transfer
         assert sum(ticks for _, ticks in portion.phases) == layers
         for use in portion.engines:
             spent = use.busy_ticks + sum(ticks for _, ticks in use.waits) + use.not_asked_ticks

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from anychip.chips import Chip, Power
 from anychip.chips.basecamp import basecamp
-from anychip.compile.basecamp import nest_of
+from anychip.compile import lower
 from anychip.facts import Fact, Source
-from anychip.operators import Host, meaning
 from anychip.programs.graph import Graph, Mark, Memory, Node, Phase, Place, Segment, Transfer, Value, View
-from anychip.programs.program import Demand, Kernel, Nest, Program
-from anychip.simulate.machine import simulate_nest
-from anychip.simulate.trace import Span, Trace
+from anychip.programs.program import Program
+from anychip.simulate import Trace, simulate
 
 ASSUMED = Source("assumed", "tests", "2026-11-22")
 ROWS, WIDTH = 8, 16
@@ -115,27 +113,8 @@ def forward_graph() -> Graph:
 
 
 def program(workload: Graph, on: Chip) -> Program:
-    return Program(on.name, tuple(_kernels(segment, on) for segment in workload.segments), workload.path)
-
-
-def _kernels(segment: Segment, on: Chip) -> tuple[Kernel, ...]:
-    kernels: list[Kernel] = []
-    for index, node in enumerate(segment.nodes):
-        for form in meaning(node):
-            if isinstance(form, Host):
-                work = Demand(host_operations=form.operations)
-                nest = Nest("host", (), (), (), work, fixed_ticks=(("host", 500), ("latency", 20)))
-            else:
-                nest = nest_of(form, on)
-            kernels.append(Kernel(nest, (), (index,), node.place))
-    return tuple(kernels)
+    return lower(workload, on)
 
 
 def trace(lowered: Program, on: Chip) -> Trace:
-    spans: dict[str, Span] = {}
-    segments: list[tuple[Span, ...]] = []
-    for kernels in lowered.segments:
-        for kernel in kernels:
-            spans.setdefault(kernel.nest.digest, simulate_nest(on, kernel.nest))
-        segments.append(tuple(spans[kernel.nest.digest] for kernel in kernels))
-    return Trace(on.name, on.clock_hz, tuple(segments), lowered.path)
+    return simulate(lowered, on)

@@ -1,0 +1,7 @@
+"""``python -m anychip``."""
+
+import sys
+
+from anychip.products.cli import main
+
+sys.exit(main())
