@@ -209,7 +209,7 @@ def top(layers: tuple[Layer, ...], rows: int) -> tuple[tuple[Layer, ...], int]:
         for layer in openable:
             opened = _opened(layer)
             whole = sum(each.division.total for each in shown)
-            is_large = layer.division.total * 5 > whole
+            is_large = layer.division.total * 20 > whole
             if len(opened) == 1 or (is_large and len(shown) - 1 + len(opened) <= rows):
                 shown.remove(layer)
                 shown += opened

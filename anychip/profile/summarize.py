@@ -25,9 +25,10 @@ from anychip.profile.profile import (
     Unit,
 )
 from anychip.profile.provenance import rests_on
+from anychip.profile.sharing import Sharing, apportioned
 from anychip.profile.timeline import timeline_of
-from anychip.programs.graph import Graph, Phase, Place, Transfer
-from anychip.programs.program import Demand, Program
+from anychip.programs.graph import Graph, Phase, Segment, Transfer
+from anychip.programs.program import Demand, Kernel, Program
 from anychip.simulate.machine import link_peaks, rate_ticks
 from anychip.simulate.trace import Span, Trace
 
@@ -93,6 +94,7 @@ def summarize(
             program,
             trace,
             accounts.divisions,
+            accounts.sharing,
             tuple((t, accounts.transfer_ticks(t)) for t in whole.transfers),
         ),
     )
@@ -115,11 +117,12 @@ class _Accounts:
     def __init__(self, graph: Graph, program: Program, trace: Trace, chip: Chip, rent: Rent | None) -> None:
         self.graph, self.program, self.trace, self.chip, self.rent = graph, program, trace, chip, rent
         self.divisions = tuple(tuple(divide(chip, span) for span in spans) for spans in trace.segments)
+        self.sharing = Sharing(chip)
         self._segments = [self._segment(index) for index in range(len(trace.segments))]
         self._plays = Counter(trace.path)
 
     def _segment(self, index: int) -> _Segment:
-        chip = self.chip
+        chip, segment = self.chip, self.graph.segments[index]
         division, demand = Division(), Demand()
         engines: dict[str, Counter[str]] = {name: Counter() for name in chip.engines}
         spent: dict[tuple[str, ...], Spent] = {}
@@ -133,8 +136,8 @@ class _Accounts:
                 engines[name]["busy"] += time.busy
                 for cause, ticks in time.waits:
                     engines[name][f"for {cause}"] += ticks
-            phases[kernel.place.phase] += span.ticks
-            for path, amount in _spent(chip, kernel.place, span, parts):
+            for path, phase, amount in _spent(chip, segment, kernel, span, parts, self.sharing):
+                phases[phase] += amount.division.total
                 spent.setdefault(path, Spent()).add(amount)
         return _Segment(division, engines, demand, spent, phases)
 
@@ -257,27 +260,33 @@ def _operations(demand: Demand) -> int:
 
 
 def _spent(
-    chip: Chip, place: Place, span: Span, division: Division
-) -> Iterator[tuple[tuple[str, ...], Spent]]:
-    """What a span spent under its module's name, and under that of the graph's call."""
+    chip: Chip, segment: Segment, kernel: Kernel, span: Span, division: Division, sharing: Sharing
+) -> Iterator[tuple[tuple[str, ...], Phase, Spent]]:
+    """What a span spent under the names of its modules, and under that of the graph's call."""
     main = chip.load.links[0] if chip.load.links else ""
-    call = call_ticks(span)
-    own = span.ticks - call
-    yield (
-        path_of(place),
-        Spent(
-            division - Division(launch=call),
-            Counter({place.phase: own}),
-            Counter({place.source: own}) if place.source else Counter(),
-            Counter({occupied_most(chip, span, division - Division(launch=call)): own}),
-            sum(count for _, count in span.demand.macs),
-            dict(span.demand.traffic_bytes).get(main, 0),
-            working_j(chip, span.demand),
-        ),
-    )
-    if call:
-        phases: Counter[Phase] = Counter({place.phase: call})
-        yield CALLS, Spent(Division(launch=call), phases, bounds=Counter({"launch": call}))
+    macs = sum(count for _, count in span.demand.macs)
+    moved = dict(span.demand.traffic_bytes).get(main, 0)
+    energy = working_j(chip, span.demand)
+    call = Division(launch=call_ticks(span))
+    bound = occupied_most(chip, span, division - call)
+    for share, own in apportioned(division - call, sharing.shares(segment, kernel)):
+        place, ticks = share.place, own.total
+        yield (
+            path_of(place),
+            place.phase,
+            Spent(
+                own,
+                Counter({place.phase: ticks}),
+                Counter({place.source: ticks}) if place.source else Counter(),
+                Counter({bound: ticks}),
+                round(macs * share.macs),
+                round(moved * share.moved),
+                None if energy is None else energy.times(share.time),
+            ),
+        )
+    if call.total:
+        phases: Counter[Phase] = Counter({kernel.place.phase: call.total})
+        yield CALLS, kernel.place.phase, Spent(call, phases, bounds=Counter({"launch": call.total}))
 
 
 def _is_anything(piece: Piece) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from anychip.profile.division import Division
 from anychip.profile.profile import Slice, Timeline
-from anychip.programs.graph import Graph, Segment, Transfer
+from anychip.profile.sharing import Sharing
+from anychip.programs.graph import Graph, Place, Segment, Transfer
 from anychip.programs.program import Kernel, Program
 from anychip.simulate.trace import Span, Trace
 
@@ -14,6 +15,7 @@ def timeline_of(
     program: Program,
     trace: Trace,
     divisions: tuple[tuple[Division, ...], ...],
+    sharing: Sharing,
     transfers: tuple[tuple[Transfer, int], ...],
 ) -> Timeline:
     """Slices of every segment, and where in the path transfers and marks lie.
@@ -23,11 +25,12 @@ def timeline_of(
         program: its kernels.
         trace: their spans.
         divisions: of every span.
+        sharing: names the place that a fused kernel mostly serves.
         transfers: every copy between host and device with its duration.
     """
     segments = tuple(
         tuple(
-            _slice(kernel, span, division, live_bytes)
+            _slice(kernel, span, division, live_bytes, sharing.shares(segment, kernel)[0].place)
             for kernel, span, division, live_bytes in zip(
                 kernels, spans, parts, _live_bytes(segment, kernels), strict=True
             )
@@ -45,12 +48,12 @@ def timeline_of(
     return Timeline(segments, graph.path, copies, tuple(marks))
 
 
-def _slice(kernel: Kernel, span: Span, division: Division, live_bytes: int) -> Slice:
+def _slice(kernel: Kernel, span: Span, division: Division, live_bytes: int, place: Place) -> Slice:
     return Slice(
         name=kernel.nest.name,
-        module=kernel.place.module,
-        source=kernel.place.source,
-        phase=kernel.place.phase,
+        module=place.module,
+        source=place.source,
+        phase=place.phase,
         ticks=span.ticks,
         division=division,
         busy=tuple((name, time.busy) for name, time in span.engines if time.busy),

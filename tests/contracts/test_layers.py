@@ -22,6 +22,7 @@ LEVELS: list[set[str]] = [
     {"frontends", "rtl"},
     {"run"},
     {"products"},
+    {"__main__"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 FREE_WITHIN_LEVEL = {0}
