@@ -201,9 +201,9 @@ def _percentage(text: str) -> float:
 
 
 def _write(path: str, text: str) -> None:
-    from anychip.profile.files import write_text
+    from anychip.profile.writing import write_text
 
-    write_text(Path(path), text)
+    write_text(Path(path), (text,))
     print(f"wrote {path}", file=sys.stderr)
 
 
