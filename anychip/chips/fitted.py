@@ -57,9 +57,10 @@ MATRIX_CORE = {
 }
 #: Share of the peak that streams sustain, by memory.
 STREAM_EFFICIENCY = {
-    "hbm": _fact(0.946, "1", _ROWS),
-    "gddr": _fact(0.773, "1", _ROWS),
-    "amd-hbm": _fact(0.848, "1", _ROWS),
+    "hbm": _fact(0.91, "1", _ROWS, 0.88, 0.95),
+    "hbm-first": _fact(0.75, "1", _ROWS, 0.70, 0.78),
+    "gddr": _fact(0.75, "1", _ROWS, 0.72, 0.78),
+    "amd-hbm": _fact(0.848, "1", _ROWS, 0.80, 0.89),
 }
 #: Bytes per second and hertz of one SM's port to the shared cache, and the share that contractions sustain.
 CACHE_PORT_BYTES_PER_CYCLE = 64
@@ -75,6 +76,23 @@ _SIMT_J_PER_FLOP = 14.3e-12
 TENSOR_ENGINE = {"efficiency": _fact(0.8, "1", _ENCODERS, 0.55, 1.0)}
 #: Fitted parameters of the vector and scalar engines of a NeuronCore.
 VECTOR_ENGINE = {"efficiency": _fact(1 / 1.14, "1", _ENCODERS, 1 / 1.21, 1.0)}
+_DECODE = Source(
+    "fitted", "neuron_published.csv: LLM time per output token, inf2 and trn1 (44 rows)", _READ_ON
+)
+_PREFILL = Source(
+    "fitted",
+    "neuron_published.csv: LLM time to first token up to 2,048 tokens, inf2 and trn1 (18 rows)",
+    _READ_ON,
+)
+#: What one layer of a tensor-parallel model costs on Neuron besides its engines, both collectives included:
+#: per decoded token, per prefill, and per token of a prefill; the last is multiplied by the spill factor
+#: where the hidden state does not fit the local memory.
+TENSOR_PARALLEL = {
+    "decode_layer_s": _fact(116e-6, "s", _DECODE, 111e-6, 121e-6),
+    "prefill_layer_s": _fact(427e-6, "s", _PREFILL, 217e-6, 433e-6),
+    "prefill_token_s": _fact(1.14e-6, "s", _PREFILL, 1.1e-6, 1.4e-6),
+    "spill_factor": _fact(2.55, "1", _PREFILL, 2.1, 2.6),
+}
 
 
 def sustained_simt(
@@ -159,6 +177,7 @@ def neuron_policy() -> Policy:
         style="compiled",
         tile=(512, 128, 128),
         depth=2,
+        graph_cores=1,
         accumulators=1,
         block_s=block.value,
         call_s=call.value,

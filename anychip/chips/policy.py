@@ -24,6 +24,7 @@ class Policy:
         splits: into how many parts the library may cut the depth of one sum.
         operand_engine: transfer engine that feeds contractions; None takes the load route's.
         cache_share: part of the shared cache in which operands stay for the next tile.
+        graph_cores: cores that one compiled graph runs on; 0: all of them.
         accumulators: result tiles that may wait for the vector unit; 1 makes both engines take turns.
         block_s: latency of one fused block that no engine explains.
         call_s: latency of one call of a compiled graph.
@@ -40,6 +41,7 @@ class Policy:
     splits: tuple[int, ...] = (1,)
     operand_engine: str | None = None
     cache_share: float = 0.5
+    graph_cores: int = 0
     accumulators: int = 2
     block_s: float = 0.0
     call_s: float = 0.0

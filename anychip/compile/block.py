@@ -32,7 +32,7 @@ from anychip.operators import (
     Rows,
     work,
 )
-from anychip.programs.program import Buffer, Instruction, Item, Loop, Nest, Slot
+from anychip.programs.program import Buffer, Grid, Instruction, Item, Loop, Nest, Slot
 
 #: Results held by one accumulator tile, and columns of one tile of weights.
 _RESULTS, _COLUMNS = 512 * 512, 512
@@ -68,6 +68,7 @@ class _Writer:
         self.buffers: dict[str, Buffer] = {}
         self.fixed: dict[str, int] = {}
         self._pieces = 0
+        self.spread = chip.policy.graph_cores or chip.cores
 
     def buffer(self, name: str, depth: int, size: int, memory: str | None = None) -> str:
         """Makes room, or more room, in a buffer."""
@@ -138,6 +139,8 @@ def block(chip: Chip, group: Group) -> Nest:
     if group.first and chip.policy.call_s:
         writer.fixed["call"] = round(chip.policy.call_s * chip.clock_hz)
     items = writer.items()
+    if writer.spread > 1 and items:
+        items = (Grid((("core", writer.spread),), items),)
     return Nest(
         "block" if len(group.forms) > 1 else type(group.forms[0]).__name__.lower(),
         (),
@@ -235,7 +238,9 @@ def _contract(
     streamed = _streamed_bytes(name, (form.left, form.right), state.reads)
     streamed += sum(o.bytes for o, crossing in zip(form.extras, state.reads[2:], strict=False) if crossing)
     shape = array_shape(unit, form)
-    results = max(1, form.problems * form.m * form.n)
+    shape = shape._replace(m=ceil_div(shape.m, writer.spread))
+    results = ceil_div(max(1, form.problems * form.m * form.n), writer.spread)
+    stored_bytes = ceil_div(stored_bytes, writer.spread)
     engine = writer.scalar if curves else writer.vector
 
     def piece(share: float, read: tuple[Slot, ...]) -> tuple[Item, ...]:
@@ -285,6 +290,7 @@ def _streamed(
     if not size:
         writer.add(*piece(1.0, ()))
         return
+    size = ceil(size / writer.spread)
     pieces = ceil_div(size, _PIECE_BYTES)
     if pieces <= _UNROLLED:
         for _ in range(pieces):
@@ -353,12 +359,13 @@ def _attention(writer: _Writer, form: Attention, state: Residency) -> None:
     name = product_format(chip, form)
     heads = max(1, form.batch * form.heads)
     scores = heads * form.queries * form.keys
-    factor = _BACKWARD if form.direction == "backward" else 1.0
+    factor = (_BACKWARD if form.direction == "backward" else 1.0) / writer.spread
     rows = heads * form.queries
     lanes = getattr(writer.lanes, "lanes", 1)
     padded = scores * (lanes / rows if rows < lanes else 1.0)
     crossing = sum(o.bytes for o, out in zip(form.operands, state.reads, strict=True) if out)
-    stored = sum(o.bytes for o, out in zip(form.results, state.writes, strict=True) if out)
+    stored = sum(o.bytes for o, out in zip(form.results, state.writes, strict=True) if out) / writer.spread
+    outputs = heads * form.queries * form.value_width / writer.spread
     unit_name = chip.multiplier(name)
     unit = chip.engines[unit_name].block
     values = Slot(writer.buffer("values", 1, 1))
@@ -380,12 +387,12 @@ def _attention(writer: _Writer, form: Attention, state: Residency) -> None:
                 for each in extents
             ]
         else:
-            items.append(writer.lane(writer.vector, (*read, values), scores * form.width * share, 4))
+            items.append(writer.lane(writer.vector, (*read, values), scores * form.width * factor * share, 4))
         reads = (Slot(sums),) if multiplies(chip, name) else (values,)
         items += [
             writer.lane(writer.vector, reads, padded * factor * share, _SCORE_OPERATIONS),
             writer.lane(writer.scalar, (values,), padded * factor * share, _SCORE_CURVES),
-            writer.lane(writer.vector, (values,), heads * form.queries * form.value_width * share, 1),
+            writer.lane(writer.vector, (values,), outputs * share, 1),
         ]
         return tuple(items)
 
@@ -405,8 +412,9 @@ def _walk(writer: _Writer, form: Form, state: Residency) -> None:
     crossing = sum(operand.bytes for operand in reads)
     if isinstance(form, Gather):
         crossing = moved.read_bytes
-    stored = sum(o.bytes for o, out in zip(form.writes, state.writes, strict=True) if out)
+    stored = sum(o.bytes for o, out in zip(form.writes, state.writes, strict=True) if out) / writer.spread
     elements, plain, curves = _lane_steps(form)
+    elements = ceil_div(elements, writer.spread)
     if crossing + stored == 0 and _is_layout(form):
         return
 

@@ -13,12 +13,17 @@ from anychip.blocks import MatrixEngine
 from anychip.chips import Chip
 from anychip.compile.demand import demand_of, element_bytes, operand_format
 from anychip.compile.layout import bytes_of, load, local_memory, store
-from anychip.compile.tiles import Problem, Tiling, choose, far_reads, resident_tiles
+from anychip.compile.tiles import (
+    Problem,
+    Tiling,
+    choose,
+    far_reads,
+    partial_bytes,
+    resident_tiles,
+    spilled_share,
+)
 from anychip.operators import Contract, Form
 from anychip.programs.program import Access, Affine, Buffer, Grid, Instruction, Item, Loop, Nest, Slot, Tile
-
-#: Bytes of one partial sum that waits for the other parts of its depth.
-_PARTIAL_BYTES = 4
 
 
 def problem_of(chip: Chip, form: Contract) -> Problem:
@@ -144,10 +149,11 @@ def _finished(
     """Epilogue and store of a result tile; parts of a split sum are stored as they are."""
     tiles, results = tiling.tiles(problem), tiling.m * tiling.n
     if tiling.splits > 1:
-        parts = problem.count * problem.m * problem.n * tiling.splits * _PARTIAL_BYTES / tiles
+        parts = partial_bytes(problem, tiling)
+        far = parts * spilled_share(chip, parts)
         return [
             _lanes(chip, (sums,), "out", results, IDENTITY),
-            store(chip, "out", results, parts, parts, format_name="fp32"),
+            store(chip, "out", results, far / tiles, parts / tiles, format_name="fp32"),
         ]
     items: list[Item] = []
     reads = [sums]
@@ -183,11 +189,12 @@ def _joined_parts(chip: Chip, problem: Problem, tiling: Tiling) -> Grid:
     results = problem.count * problem.m * problem.n
     tile = tiling.m * tiling.n
     count = -(-results // tile)
-    parts = results * tiling.splits * _PARTIAL_BYTES / count
+    whole = partial_bytes(problem, tiling)
+    parts, far = whole / count, whole * spilled_share(chip, whole) / count
     stored = problem.result_bytes / count
     sums = traced(2, lambda total, part: total + part)
     body: list[Item] = [
-        load(chip, "parts", tile, parts, parts, format_name="fp32"),
+        load(chip, "parts", tile, far, parts, format_name="fp32"),
         Instruction(
             chip.vector_names[0], "lanes", (Slot("parts"),), (Slot("out", fresh=True),),
             (tile * tiling.splits,), "fp32", sums,

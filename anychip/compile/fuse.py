@@ -14,10 +14,12 @@ from typing import NamedTuple
 from anychip.chips import Chip
 from anychip.compile.layout import local_memory
 from anychip.operators import Attention, Contract, Form, Lanes, Move, Operand, Rows
-from anychip.programs.graph import Node, Place, Segment
+from anychip.programs.graph import Node, Segment
 
 #: Share of the local memory in which a compiled graph keeps values between operators.
 _RESIDENT_SHARE = 0.5
+#: A value whose last reader follows within so many operators flows to it tile by tile, whatever its size.
+_FLOWS = 8
 
 
 class Residency(NamedTuple):
@@ -184,26 +186,61 @@ def _view_bytes(segment: Segment, value: int) -> int:
 # --- compiled ----------------------------------------------------------------------------------------
 
 
-def block_of(place: Place) -> tuple[str, str]:
-    """The repeated module that a place lies in: its path up to the first number, and the phase."""
-    if place.phase == "optimizer":
-        return "", place.phase
-    parts = place.module.split(".")
-    for depth, part in enumerate(parts):
-        if part.isdigit():
-            deeper = depth + 2 if depth + 1 < len(parts) and parts[depth + 1].isdigit() else depth + 1
-            return ".".join(parts[:deeper]), place.phase
-    return parts[0], place.phase
+def numbered(module: str) -> list[str]:
+    """The repeated modules that a module lies in, outermost first: its path up to every number."""
+    parts = module.split(".")
+    return [".".join(parts[: depth + 1]) for depth, part in enumerate(parts) if part.isdigit()]
+
+
+def block_keys(segment: Segment, forms: Sequence[tuple[Form, ...]]) -> list[tuple[str, str]]:
+    """For every node the fused block that it belongs to, and its phase.
+
+    A block is the innermost repeated module that multiplies at least twice and adds a residual; without one
+    the outermost repeated module; without that the outermost module.
+    """
+    products: dict[str, int] = {}
+    residuals: set[str] = set()
+    for node, meant in zip(segment.nodes, forms, strict=True):
+        for prefix in numbered(node.place.module):
+            products[prefix] = products.get(prefix, 0) + _multiplies(meant)
+            if _is_residual(node):
+                residuals.add(prefix)
+    keys: list[tuple[str, str]] = []
+    for node in segment.nodes:
+        place = node.place
+        inside = [] if place.phase == "optimizer" else numbered(place.module)
+        whole = [prefix for prefix in inside if products[prefix] >= 2 and prefix in residuals]
+        outer = "" if place.phase == "optimizer" else place.module.split(".")[0]
+        keys.append(((whole[-1:] or inside[:1] or [outer])[0], place.phase))
+    return keys
+
+
+def _starts_again(segment: Segment, forms: Sequence[tuple[Form, ...]], run: list[int], index: int) -> bool:
+    """Whether a node repeats the first of its run: the same module called anew, as with shared layers."""
+    first, node = segment.nodes[run[0]], segment.nodes[index]
+    if node.place.module != first.place.module or not numbered(node.place.module):
+        return False
+    if node.operator != first.operator or forms[index] != forms[run[0]]:
+        return False
+    return sum(_multiplies(forms[earlier]) for earlier in run) >= 2
+
+
+def _is_residual(node: Node) -> bool:
+    return (
+        node.operator.startswith("aten.add")
+        and len(node.inputs) == 2
+        and node.inputs[0].shape == node.inputs[1].shape
+    )
 
 
 def _blocks(chip: Chip, segment: Segment, forms: Sequence[tuple[Form, ...]]) -> list[Group]:
     """Runs of nodes of the same block; runs that multiply nothing join the one before."""
     runs: list[tuple[tuple[str, str], list[int]]] = []
-    for index, node in enumerate(segment.nodes):
+    keys = block_keys(segment, forms)
+    for index, key in enumerate(keys):
         if not forms[index]:
             continue
-        key = block_of(node.place)
-        if runs and runs[-1][0] == key:
+        if runs and runs[-1][0] == key and not _starts_again(segment, forms, runs[-1][1], index):
             runs[-1][1].append(index)
         else:
             runs.append((key, [index]))
@@ -239,12 +276,17 @@ def _resident(
     used = 0
     loads: dict[tuple[int, int], bool] = {}
     stored: set[int] = set()
-    produced: set[int] = set()
+    produced: dict[int, int] = {}
     read: set[int] = set()
+    last = _last_reads(segment.nodes)
     for index, node in enumerate(segment.nodes):
         for port, view in enumerate(node.inputs):
             read.add(view.value)
-            loads[index, port] = view.value not in held
+            made = produced.get(view.value)
+            flows = made is not None and last[view.value] - made <= _FLOWS
+            loads[index, port] = view.value not in held and not flows
+            if flows:
+                continue
             if view.value in held:
                 held[view.value] = held.pop(view.value)
                 continue
@@ -253,7 +295,9 @@ def _resident(
             if segment.values[view.value].kind != "parameter":
                 used = _held(held, view.value, segment.values[view.value].size_bytes, used, capacity)
         for view in node.outputs:
-            produced.add(view.value)
+            produced[view.value] = index
+            if last.get(view.value, index) - index <= _FLOWS:
+                continue
             used = _held(held, view.value, segment.values[view.value].size_bytes, used, capacity)
     states: dict[int, tuple[Residency, ...]] = {}
     for index, node in enumerate(segment.nodes):

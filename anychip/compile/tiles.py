@@ -5,7 +5,7 @@ Choosing uses a quick estimate; the price is always the simulator's.
 
 from __future__ import annotations
 
-from math import ceil, sqrt
+from math import sqrt
 from typing import NamedTuple
 
 from anychip.blocks import MatrixEngine, ceil_div
@@ -121,6 +121,19 @@ def far_reads(chip: Chip, problem: Problem, tiling: Tiling, resident: int) -> tu
     return max(1.0, columns / patch_columns), max(1.0, rows / patch_rows)
 
 
+def partial_bytes(problem: Problem, tiling: Tiling) -> int:
+    """Bytes of the parts of split sums, 0 without splitting; they are fp32."""
+    if tiling.splits == 1:
+        return 0
+    return tiling.splits * problem.count * problem.m * problem.n * 4
+
+
+def spilled_share(chip: Chip, size_bytes: float) -> float:
+    """Part of an intermediate that the shared cache cannot hold, so that it crosses to main memory."""
+    room = chip.policy.cache_share * shared_cache_bytes(chip)
+    return 0.0 if size_bytes <= room else 1.0 - room / size_bytes
+
+
 def estimate(chip: Chip, unit: MatrixEngine, problem: Problem, tiling: Tiling) -> float:
     """Ticks that the tiling might take: the slowest of arithmetic, main memory and cache port."""
     resident = resident_tiles(unit, tiling)
@@ -137,14 +150,18 @@ def estimate(chip: Chip, unit: MatrixEngine, problem: Problem, tiling: Tiling) -
         compute += companions * busy * unit.slowdown("multiply", extents, companions)
     left, right = far_reads(chip, problem, tiling, resident)
     far = left * problem.left_bytes + right * problem.right_bytes + problem.result_bytes
-    partial = tiling.splits * problem.count * problem.m * problem.n * 4 if tiling.splits > 1 else 0
-    far_link = chip.links[chip.load.links[0]]
-    memory = (far + 2 * partial) / far_link.sustained_bytes_per_second * chip.clock_hz
-    near = 0.0
+    partial = partial_bytes(problem, tiling)
+    spilled = partial * spilled_share(chip, partial)
+    far_ticks = chip.clock_hz / chip.links[chip.load.links[0]].sustained_bytes_per_second
+    memory = (far + spilled - (problem.result_bytes if partial else 0)) * far_ticks
+    near = joined = 0.0
     if len(chip.load.links) > 1:
         link = chip.links[chip.load.links[-1]]
         ports = 1 if link.shared else min(chip.cores, tiles)
         moved = tiles * (min(tiling.m, problem.m) + min(tiling.n, problem.n)) * depth * problem.element
-        near = (moved + partial) / (link.sustained_bytes_per_second * ports) * chip.clock_hz
-    extra = (chip.sequencer.launch_cycles + chip.clock_hz * 1e-6) if tiling.splits > 1 else 0.0
-    return max(compute, memory, near) + extra + 1e-3 * ceil(near)
+        near_ticks = chip.clock_hz / (link.sustained_bytes_per_second * ports)
+        near, joined = (moved + partial) * near_ticks, partial * near_ticks
+    if partial:
+        joined = max(joined, (spilled + problem.result_bytes) * far_ticks)
+        joined += chip.sequencer.launch_cycles + chip.clock_hz * 1e-6
+    return max(compute, memory, near) + joined + 1e-3 * near

@@ -297,6 +297,8 @@ def _links(board: Board, clock_hz: float) -> dict[str, Link]:
     kind = "gddr" if board.memory.startswith("GDDR") else "hbm"
     if board.name.startswith("mi"):
         kind = "amd-hbm"
+    elif kind == "hbm" and board.year < 2017:
+        kind = "hbm-first"
     return {
         "dram": Link.of(
             bytes_per_second=published(board.bandwidth_gb * GIGA, "byte/s", board.where),
