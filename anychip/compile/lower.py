@@ -86,12 +86,13 @@ def nest_of(chip: Chip, group: Group) -> Nest:
     forms = group.forms
     if style == "compiled":
         return block(chip, group)
+    first = forms[0]
     if style == "basecamp":
         try:
-            return basecamp.nest_of(forms[0], chip)
+            takes = not isinstance(first, Contract) or multiplies(chip, operand_format(chip, first))
+            return basecamp.nest_of(first, chip) if takes else streamed(chip, forms)
         except NotModelled:
             return streamed(chip, forms)
-    first = forms[0]
     if isinstance(first, Contract) and multiplies(chip, operand_format(chip, first)):
         return contraction(chip, first, epilogue=forms[1:], saved_bytes=group.epilogue_bytes)
     if len(forms) == 1 and isinstance(first, Attention):
