@@ -114,11 +114,21 @@ class Chip:
                     yield f'{direction} crosses link "{link}"; links are {", ".join(self.links)}'
 
     def altered(self, **changes: Any) -> Chip:
-        """A copy with some fields changed, checked again."""
+        """A copy with some fields changed, checked again.
+
+        Facts about what is changed, and peaks that it decides, no longer hold and are left out, unless
+        `facts` is given too.
+        """
         known = {f.name for f in dataclasses.fields(self)}
         for name in changes:
             if name not in known:
                 raise unknown_name(f'field of chip "{self.name}"', name, known)
+        if "facts" not in changes and changes.keys() & {"cores", "clock_hz", "engines"}:
+            changes["facts"] = {
+                name: fact
+                for name, fact in self.facts.items()
+                if name not in changes and not name.startswith(("peak.", "best."))
+            }
         return dataclasses.replace(self, **changes)
 
     @property

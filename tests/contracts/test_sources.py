@@ -108,7 +108,7 @@ def test_nothing_recalled_looks_published(name: str) -> None:
 def test_a_wrong_peak_is_noticed() -> None:
     """The checks above can fail."""
     chip = chips.by_name("a100-40")
-    wrong = chip.altered(cores=100)
+    wrong = dataclasses.replace(chip, cores=100)
     fact = dict(peaks(wrong))["bf16"]
     assert 2 * wrong.macs_per_second("bf16") < fact.range[0] * (1 - ROUNDING)
     bare = dataclasses.replace(chip.matrix, facts={})

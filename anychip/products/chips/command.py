@@ -10,14 +10,16 @@ from typing import Any
 
 from anychip import chips
 from anychip.chips.instances import Market, snapshot
+from anychip.chips.names import SPELLINGS, folded
 from anychip.chips.prices import with_prices
-from anychip.errors import InvalidInput
+from anychip.errors import InvalidInput, unknown_name
 from anychip.products.arguments import Parser
 from anychip.products.chips import document
 from anychip.products.chips.comparison import compared, print_comparison
 from anychip.products.chips.listing import print_listing
 from anychip.products.chips.page import print_page
 
+_ACTIONS = ("list", "show", "compare")
 _EPILOG = """\
 anychip chips                             the catalogue
 anychip chips show trn1                   one chip: blocks, facts, sources, instances, what is unknown
@@ -34,10 +36,7 @@ def main(argv: Sequence[str]) -> int:
     """
     parser = Parser("chips", "The catalogue of chips: what they are built of, cost and draw.", _EPILOG)
     parser.add_argument(
-        "action", nargs="?", choices=("list", "show", "compare"), default="list", metavar="ACTION"
-    )
-    parser.add_argument(
-        "names", nargs="*", metavar="CHIP", help="name, or path of a Python file that defines one"
+        "words", nargs="*", metavar="[show|compare] CHIP", help="names, or Python files that define a chip"
     )
     parser.add_argument("--json", action="store_true", help="as JSON on standard output")
     parser.add_argument(
@@ -45,16 +44,31 @@ def main(argv: Sequence[str]) -> int:
     )
     options = parser.parse(argv)
     market = snapshot() if options.prices is None else with_prices(options.prices)
-    found = [chips.find(name) for name in options.names]
-    if options.action == "list":
+    action, names = _asked(options.words)
+    found = [chips.find(name) for name in names]
+    if action == "list":
         return _list(found, market, as_json=options.json)
     if not found:
-        raise InvalidInput(
-            f"anychip chips {options.action}: which chip? for example `anychip chips show trn1`"
-        )
-    if options.action == "show":
+        raise InvalidInput(f"anychip chips {action}: which chip? for example `anychip chips show trn1`")
+    if action == "show":
         return _show(found, market, as_json=options.json)
     return _compare(found, market, as_json=options.json)
+
+
+def _asked(words: list[str]) -> tuple[str, list[str]]:
+    """Action and chips; a chip without an action is shown.
+
+    Raises:
+        UnknownName: the first word is neither an action nor a chip.
+    """
+    if not words:
+        return "list", []
+    if words[0] in _ACTIONS:
+        return words[0], words[1:]
+    if folded(words[0]) in SPELLINGS or words[0].endswith(".py"):
+        return "show", words
+    known = {*_ACTIONS, *SPELLINGS}
+    raise unknown_name("action or chip", words[0], known, "`anychip chips --help` shows examples")
 
 
 def _list(found: list[chips.Chip], market: Market, *, as_json: bool) -> int:

@@ -1,0 +1,132 @@
+"""Names, nearest names, and chips in a user's own file."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from anychip import chips
+from anychip.chips.names import NAMES, SPELLINGS, folded
+from anychip.errors import InvalidInput, UnknownName
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_finds_its_chip(name: str) -> None:
+    chip = chips.by_name(name)
+    assert chip.name == name
+    for other in chip.aliases:
+        assert chips.by_name(other.upper()) is chip
+    entry = NAMES[name]
+    assert set(chip.aliases) == {*entry.others, *filter(None, [entry.spelled])}
+
+
+def test_names_are_unambiguous_and_folded() -> None:
+    count = sum(1 + len(entry.others) + bool(entry.spelled) for entry in NAMES.values())
+    assert len(SPELLINGS) == count
+    assert all(folded(spelling) == spelling for spelling in SPELLINGS)
+
+
+def test_measured_tables_find_their_chips() -> None:
+    """Names as published measurements write them."""
+    written = "P100-PCIE-16GB P4 V100-PCIE-32GB T4 A100-PCIE-40GB A100-SXM4-80GB A40 MI100 MI210 MI300X"
+    written += " Inferentia1 Inferentia2 Trainium1 Trainium2 H100-SXM5-80GB A30 L40S Gaudi2 TPUv5e TPUv5p"
+    for name in written.split():
+        assert chips.by_name(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "tranium1",
+            'unknown chip "tranium1"; did you mean trainium1 (trn1)?  `anychip chips` lists all.',
+        ),
+        ("h10", 'unknown chip "h10"; did you mean h100 or h100-nvl?  `anychip chips` lists all.'),
+        ("gravitn3", 'unknown chip "gravitn3"; did you mean graviton3?  `anychip chips` lists all.'),
+        ("cerebras", 'unknown chip "cerebras".  `anychip chips` lists all.'),
+        ("", 'unknown chip "".  `anychip chips` lists all.'),
+    ],
+)
+def test_unknown_name(name: str, message: str) -> None:
+    with pytest.raises(UnknownName) as caught:
+        chips.by_name(name)
+    assert str(caught.value) == message
+
+
+def test_one_chip_imports_one_family() -> None:
+    program = (
+        "import sys; from anychip import chips; chips.by_name('trn1');"
+        "print([m for m in sys.modules if m.startswith('anychip.chips.catalogue.')])"
+    )
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert "neuron" in shown
+    assert "nvidia" not in shown
+
+
+def test_find_takes_names_and_files(tmp_path: Path) -> None:
+    assert chips.find("trn1").name == "trn1"
+    file = tmp_path / "mine.py"
+    file.write_text('from anychip import chips\nchip = chips.by_name("trn1").altered(name="mine", cores=4)\n')
+    found = chips.find(str(file))
+    assert (found.name, found.cores) == ("mine", 4)
+    assert not [name for name in found.facts if name.startswith("peak.")], "stale peaks were kept"
+    assert found.macs_per_second("bf16") == 2 * chips.by_name("trn1").macs_per_second("bf16")
+
+
+def test_a_chip_from_blocks(tmp_path: Path) -> None:
+    """What docs/chips.md shows, with a file beside it."""
+    (tmp_path / "parts_of_mine.py").write_text("ROWS = 8\n")
+    file = tmp_path / "mychip.py"
+    file.write_text(
+        "from parts_of_mine import ROWS\n"
+        "from anychip.chips.basecamp import basecamp\n"
+        "small = basecamp(rows=ROWS, columns=ROWS)\n"
+    )
+    assert chips.load(file).matrix.native_macs_per_cycle == 64
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1\n", r"mine\.py: defines no Chip; assign one to the variable `chip`"),
+        ("def f(:\n", r"mine\.py:1: invalid syntax"),
+        ("a = 1\nb = a / 0\n", r"mine\.py:2: ZeroDivisionError: division by zero"),
+        (
+            "from anychip import chips\n\nchip = chips.by_name('trn9')\n",
+            r'mine\.py:3: unknown chip "trn9"; did you mean',
+        ),
+        (
+            "from anychip import chips\na, b = chips.by_name('trn1'), chips.by_name('inf2')\n",
+            r"mine\.py: defines 2 chips \(a, b\); assign the one you mean to `chip`",
+        ),
+        (
+            "from anychip import chips\nchip = chips.by_name('trn1').altered(cores=0)\n",
+            r'mine\.py:2: chip "trn1": cores is 0; a chip has at least 1',
+        ),
+        (
+            "from anychip import chips\nchip = chips.by_name('trn1').altered(core=2)\n",
+            r'mine\.py:2: unknown field of chip "trn1" "core"; did you mean cores',
+        ),
+    ],
+)
+def test_broken_chip_file(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(text)
+    with pytest.raises(InvalidInput, match=message) as caught:
+        chips.load(file)
+    assert "\n" not in str(caught.value)
+    assert str(file.parent.resolve()) not in sys.path
+
+
+def test_missing_and_binary_chip_file(tmp_path: Path) -> None:
+    missing = tmp_path / "nowhere.py"
+    with pytest.raises(InvalidInput, match=re.escape(f"{missing}: No such file or directory; give the path")):
+        chips.load(missing)
+    binary = tmp_path / "binary.py"
+    binary.write_bytes(b"\xff\xfe\x00chip")
+    with pytest.raises(InvalidInput, match="not a text file"):
+        chips.load(binary)
