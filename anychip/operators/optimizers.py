@@ -40,7 +40,7 @@ def foreach(lists: str, formula: ListFormula) -> Rule:
 def _column(a: Arguments, name: str, count: int) -> Sequence[Tensor | Constant | None]:
     tensors = a.tensors(name)
     if tensors:
-        return tensors
+        return tensors if len(tensors) == count else tensors * count
     single = a.value(name)
     numbers = a.attribute(name)
     if single is None and isinstance(numbers, tuple):

@@ -127,14 +127,19 @@ def _functional(packet: str, overload: str) -> Iterator[str]:
 def meaning(call: Call) -> tuple[Form, ...]:
     """The forms of a call, in the order in which they run; empty for a view.
 
-    A call without a rule, or whose rule declines, is one `Host` form.
+    A call without a rule, or whose rule declines, is one `Host` form; so is one whose arguments the rule does
+    not know how to read, since nothing that PyTorch ran may be refused.
     """
     operator = find(call.operator)
-    if operator is not None:
-        forms = operator.rule(Arguments(call, operator.tensors, operator.name))
-        if forms is not None:
-            return forms
-    return (host(call),)
+    forms = None if operator is None else _by_rule(operator, call)
+    return (host(call),) if forms is None else forms
+
+
+def _by_rule(operator: Operator, call: Call) -> tuple[Form, ...] | None:
+    try:
+        return operator.rule(Arguments(call, operator.tensors, operator.name))
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return None
 
 
 def kind_of(call: Call) -> Kind:

@@ -16,13 +16,16 @@ import torch
 from anychip.arithmetic import Contraction, Numerics
 from anychip.errors import NotModelled
 from anychip.formats import Float, by_name
+from anychip.frontends.torch.values.compiled import STORED
 from anychip.frontends.torch.values.engine import Engine
 from anychip.frontends.torch.values.stored import Store, carrier
 from anychip.operators import Attention, Contract, Form, Lanes, Operand, Pass, Rows
 from anychip.operators.attention import decomposed
+from anychip.operators.contractions import scaled_sum
 from anychip.operators.forms import Move
 
 Tensor = torch.Tensor
+_BIASED = scaled_sum(1, 1)
 #: Elements worked on at once where the rest of the form does not depend on them.
 _BLOCK = 1 << 17
 #: Elements of the largest operand that is laid out anew for a convolution.
@@ -128,6 +131,8 @@ class Evaluator:
             )
             for each in form.results
         ]
+        if len(form.extents) == 1 and self.engine.stream(form.recipe, operands, results):
+            return
         for chosen in _blocks(form.extents):
             part = [carrier(each if chosen is None else each[chosen]) for each in operands]
             values = self.engine.lanes(form.recipe, part)
@@ -233,17 +238,45 @@ class Evaluator:
     def contract(self, form: Contract, ports: Ports) -> None:
         """The product, its epilogue, one rounding; a convolution's windows laid out in blocks of rows."""
         rule = self.rule(form.left, form.right)
-        right = self.matrix(form, form.right, "batch depth columns", ports)
+        right, narrow_right = self.matrix(form, form.right, "batch depth columns", rule, ports)
         blocks: Sequence[slice | None] = [None]
         if form.left.windows and form.rows:
             per_row = form.problems * (form.m // max(form.rows[0], 1)) * form.k
             step = max(1, _UNFOLDED // max(per_row, 1))
             blocks = [slice(i, min(i + step, form.rows[0])) for i in range(0, form.rows[0], step)]
         for chosen in blocks:
-            left = self.matrix(form, form.left, "batch rows depth", ports, chosen)
+            left, narrow_left = self.matrix(form, form.left, "batch rows depth", rule, ports, chosen)
+            narrow = narrow_left or narrow_right
+            if chosen is None and self.written_at_once(form, left, right, rule, ports, narrow=narrow):
+                return
             rows = form.rows if chosen is None else (chosen.stop - chosen.start, *form.rows[1:])
-            accumulators = self.engine.contract(left, right, rule)
+            accumulators = self.engine.contract(left, right, rule, narrow=narrow)
             self.finish(form, accumulators.reshape(form.batch + rows + form.columns), chosen, ports)
+
+    def written_at_once(
+        self, form: Contract, left: Tensor, right: Tensor, rule: Contraction, ports: Ports, *, narrow: bool
+    ) -> bool:
+        """Whether the product, with at most a bias per column, went straight into the result."""
+        if max(len(form.batch), len(form.rows), len(form.columns)) > 1 or not form.m * form.n * form.k:
+            return False
+        if not form.epilogue.is_copy and form.epilogue != _BIASED:
+            return False
+        result = _without_depth(form.result, form)
+        target = ports.target(result, form.batch + form.rows + form.columns)
+        if self.store.rule(target.dtype) is not None:
+            return False
+        bias = None
+        if form.extras:
+            extra = _without_depth(form.extras[0], form)
+            if any(extra.strides[: len(form.batch) + len(form.rows)]):
+                return False
+            stride = extra.strides[-1] if form.columns else 0
+            tensor = ports[extra.port]
+            bias = tensor.as_strided((form.n,), (stride,), tensor.storage_offset() + extra.offset)
+        strides = _three(form.batch, form.rows, form.columns, result.strides)
+        shape = (form.problems, form.m, form.n)
+        view = target.as_strided(shape, strides, target.storage_offset() + result.offset)
+        return self.engine.contract_into(left, right, rule, view, narrow=narrow, bias=bias)
 
     def finish(self, form: Contract, accumulators: Tensor, chosen: slice | None, ports: Ports) -> None:
         """Epilogue and store of one block of rows."""
@@ -251,8 +284,7 @@ class Evaluator:
         place = (*(slice(None) for _ in form.batch), chosen) if chosen is not None else None
         extras: list[Tensor] = []
         for each in form.extras:
-            kept = _without_depth(each, form)
-            extra = self.read(kept, extents, ports)
+            extra = self.read(_without_depth(each, form), extents, ports)
             extras.append(extra if place is None else extra[place])
         values = accumulators
         if not form.epilogue.is_copy:
@@ -264,9 +296,19 @@ class Evaluator:
         view.copy_(self.store.stored(values, view.dtype))
 
     def matrix(
-        self, form: Contract, operand: Operand, groups: str, ports: Ports, chosen: slice | None = None
-    ) -> Tensor:
-        """An operand as batch, rows and columns of one product, in the format that the chip reads it."""
+        self,
+        form: Contract,
+        operand: Operand,
+        groups: str,
+        rule: Contraction,
+        ports: Ports,
+        chosen: slice | None = None,
+    ) -> tuple[Tensor, bool]:
+        """An operand as batch, rows and columns of one product, in the format that the chip reads it.
+
+        Returns:
+            The operand, and whether the engine is to round it to bf16 as it reads.
+        """
         first: dict[str, int] = {}
         count = 0
         for name in ("batch", "rows", "columns", "depth"):
@@ -279,8 +321,30 @@ class Evaluator:
         if chosen is not None:
             narrowed, extents = _cut(narrowed, extents, len(form.batch), chosen)
             own[1] = (chosen.stop - chosen.start, *own[1][1:])
+        shape = (prod(own[0]), prod(own[1]), prod(own[2]))
+        tensor = ports[operand.port]
+        if tensor.dtype in STORED and self.engine.reads_stored(rule):
+            needs = self.numerics.operand(by_name(operand.format)).name
+            if needs == operand.format or (needs == "bf16" and self.store.rule(torch.bfloat16) is None):
+                return self.laid(narrowed, own, extents, shape, tensor), needs != operand.format
         values = self.as_read(self.read(narrowed, extents, ports), operand.format)
-        return values.reshape(prod(own[0]), prod(own[1]), prod(own[2]))
+        return values.reshape(shape), False
+
+    def laid(
+        self,
+        operand: Operand,
+        groups: list[tuple[int, ...]],
+        extents: tuple[int, ...],
+        shape: tuple[int, int, int],
+        tensor: Tensor,
+    ) -> Tensor:
+        """An operand as it is stored, without a copy where its loops allow."""
+        if operand.windows:
+            return windowed(tensor, operand, extents).reshape(shape)
+        first = tensor.storage_offset() + operand.offset
+        if max(map(len, groups)) <= 1:
+            return tensor.as_strided(shape, _three(*groups, operand.strides), first)
+        return tensor.as_strided(extents, operand.strides, first).reshape(shape)
 
     def as_read(self, values: Tensor, stored: str) -> Tensor:
         """Values as a contraction reads them: cast to its operand format."""
@@ -302,6 +366,15 @@ class Evaluator:
             mask = torch.ones(form.queries, form.keys, dtype=torch.bool).tril_()
             ports.tensors["causal"] = mask
         self.run(decomposed(form), ports)
+
+
+def _three(
+    first: tuple[int, ...], second: tuple[int, ...], third: tuple[int, ...], strides: tuple[int, ...]
+) -> tuple[int, int, int]:
+    """Strides of three dimensions, each of at most one loop."""
+    left = iter(strides)
+    one, two, three = (next(left) if group else 0 for group in (first, second, third))
+    return one, two, three
 
 
 def _first(register: Tensor, spread: int) -> Tensor:
