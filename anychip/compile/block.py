@@ -133,7 +133,7 @@ def block(chip: Chip, group: Group) -> Nest:
     skipped: set[int] = set()
     for index, _form in enumerate(group.forms):
         if index not in skipped:
-            _lower(writer, group.forms, residency, index, skipped)
+            _lower(writer, group, residency, index, skipped)
     if any(isinstance(form, Contract | Attention) for form in group.forms) and chip.policy.block_s:
         writer.fixed["block latency"] = round(chip.policy.block_s * chip.clock_hz)
     if group.first and chip.policy.call_s:
@@ -152,13 +152,13 @@ def block(chip: Chip, group: Group) -> Nest:
 
 
 def _lower(
-    writer: _Writer, forms: tuple[Form, ...], residency: tuple[Residency, ...], index: int, skipped: set[int]
+    writer: _Writer, group: Group, residency: tuple[Residency, ...], index: int, skipped: set[int]
 ) -> None:
     """One form, with what rides on it."""
-    form, state = forms[index], residency[index]
+    form, state = group.forms[index], residency[index]
     match form:
         case Contract() if multiplies(writer.chip, operand_format(writer.chip, form)):
-            _contract(writer, forms, residency, index, skipped)
+            _contract(writer, group, residency, index, skipped)
         case Attention():
             _attention(writer, form, state)
         case Collective():
@@ -218,8 +218,9 @@ def _taps(form: Contract) -> int:
 
 
 def _contract(
-    writer: _Writer, forms: tuple[Form, ...], residency: tuple[Residency, ...], index: int, skipped: set[int]
+    writer: _Writer, group: Group, residency: tuple[Residency, ...], index: int, skipped: set[int]
 ) -> None:
+    forms = group.forms
     form, state = forms[index], residency[index]
     assert isinstance(form, Contract)  # noqa: S101 - matched by the caller
     chip = writer.chip
@@ -227,7 +228,7 @@ def _contract(
     unit_name = chip.multiplier(name)
     unit = chip.engines[unit_name].block
     assert isinstance(unit, MatrixEngine)  # noqa: S101 - `multiplier` names a matrix engine
-    riders, curves = _riders(forms, index)
+    riders, curves = _riders(group, index)
     skipped.update(riders)
     last = residency[riders[-1]] if riders else state
     stored_bytes = sum(
@@ -249,19 +250,26 @@ def _contract(
     _streamed(writer, streamed, piece)
 
 
-def _riders(forms: tuple[Form, ...], index: int) -> tuple[list[int], bool]:
-    """Lanes that the evacuation does on its way: one full operand, the rest a value per row or column."""
+def _riders(group: Group, index: int) -> tuple[list[int], bool]:
+    """Lanes that the evacuation does on its way, and whether they need a curve.
+
+    They follow from the results alone: other operands are a value per row or column. A curve spelled out in
+    several operators is one activation.
+    """
+    forms, sources = group.forms, group.sources
     riders: list[int] = []
     curves = False
     results = forms[index].writes[0].distinct
+    chain = {index}
     for position in range(index + 1, len(forms)):
         form = forms[position]
         if not isinstance(form, Lanes) or form.elements != results or len(form.results) != 1:
             break
-        full = [operand for operand in form.operands if operand.distinct * 8 > results]
-        if len(full) != 1:
+        full = [at for at, operand in enumerate(form.operands) if operand.distinct * 8 > results]
+        if not full or (sources and any(sources[position][at] not in chain for at in full)):
             break
         riders.append(position)
+        chain.add(position)
         curves = curves or any(
             step.operation in CURVES or step.operation == "maximum" for step in form.recipe.steps
         )
@@ -323,7 +331,7 @@ def _result_tiles(
     total = unit.timing("multiply", shape, format_name).busy
     tiles = max(1, ceil(results * share / _RESULTS))
     busy = total * share / tiles
-    extents = _extents(unit, shape, busy, total, format_name)
+    extents = _extents(unit, shape, busy, total)
     sums = writer.buffer("accumulators", chip.policy.accumulators, _RESULTS * 4, "psum")
     values = Slot(writer.buffer("values", 1, 1))
     products = Instruction(
@@ -337,17 +345,17 @@ def _result_tiles(
     return tuple(items) if tiles == 1 else (Loop("t", tiles, tuple(items)),)
 
 
-def _extents(
-    unit: MatrixEngine, shape: _Shape, busy: float, total: int, format_name: str
-) -> tuple[int, int, int]:
-    """A tile of the contraction that holds the array for about `busy` cycles: fewer streamed rows."""
+def _extents(unit: MatrixEngine, shape: _Shape, busy: float, total: int) -> tuple[int, int, int]:
+    """A part of the contraction that holds the array for about `busy` of `total` cycles.
+
+    Fewer streamed rows, or, where the array would not notice, fewer stationary tiles.
+    """
     rows = max(1, ceil(shape.m * busy / total))
-    minimum = getattr(unit, "minimum_cycles", 1)
-    if rows >= minimum or not isinstance(unit, SystolicArray):
+    if rows >= getattr(unit, "minimum_cycles", 1) or not isinstance(unit, SystolicArray):
         return (rows, shape.n, shape.k)
     passes = ceil_div(shape.k, unit.rows) * ceil_div(shape.n, unit.columns)
     wanted = max(1, ceil(passes * busy / total))
-    return (min(shape.m, max(minimum, 1)), min(shape.n, unit.columns), wanted * unit.rows)
+    return (shape.m, min(shape.n, unit.columns), min(wanted * unit.rows, passes * unit.rows))
 
 
 # --- attention ---------------------------------------------------------------------------------------
@@ -410,9 +418,10 @@ def _walk(writer: _Writer, form: Form, state: Residency) -> None:
     moved = work(form)
     reads = [o for o, out in zip(form.reads, state.reads, strict=True) if out]
     crossing = sum(operand.bytes for operand in reads)
+    stored = sum(o.bytes for o, out in zip(form.writes, state.writes, strict=True) if out) / writer.spread
     if isinstance(form, Gather):
         crossing = moved.read_bytes
-    stored = sum(o.bytes for o, out in zip(form.writes, state.writes, strict=True) if out) / writer.spread
+        stored = min(stored, moved.written_bytes / writer.spread)
     elements, plain, curves = _lane_steps(form)
     elements = ceil_div(elements, writer.spread)
     if crossing + stored == 0 and _is_layout(form):

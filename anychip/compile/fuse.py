@@ -8,7 +8,7 @@ residual block). Fusion never changes a value: it saves traffic and launches.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from anychip.chips import Chip
@@ -42,6 +42,7 @@ class Group:
         nodes: of the segment, in order.
         forms: in order.
         residency: one per form; empty where everything is loaded and stored.
+        sources: for each form and each operand it reads, the form of the group that wrote it, -1 outside.
         kept_bytes: read and written bytes that fusion keeps inside an eager kernel.
         epilogue_bytes: bytes that an eager contraction's fused lanes move besides its result.
         first: whether it opens a call of a compiled graph.
@@ -51,13 +52,16 @@ class Group:
     nodes: tuple[int, ...]
     forms: tuple[Form, ...]
     residency: tuple[Residency, ...] = ()
+    sources: tuple[tuple[int, ...], ...] = ()
     kept_bytes: int = 0
     epilogue_bytes: int = 0
     first: bool = False
     work: tuple[object, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
-        work = (self.forms, self.residency, self.kept_bytes, self.epilogue_bytes, self.first)
+        work = (
+            self.forms, self.residency, self.sources, self.kept_bytes, self.epilogue_bytes, self.first
+        )  # fmt: skip
         object.__setattr__(self, "work", work)
 
     @classmethod
@@ -255,8 +259,44 @@ def _blocks(chip: Chip, segment: Segment, forms: Sequence[tuple[Form, ...]]) -> 
     for nodes in joined:
         inside = tuple(form for index in nodes for form in forms[index])
         states = tuple(state for index in nodes for state in residency[index])
-        groups.append(Group(tuple(nodes), inside, states, first=not groups))
+        multiplied = any(_multiplies(forms[index]) for index in nodes)
+        groups.append(Group(tuple(nodes), inside, states, _sources(segment, forms, nodes), first=multiplied))
+    opened = False
+    for position, group in enumerate(groups):
+        groups[position] = replace(group, first=group.first and not opened)
+        opened = opened or group.first
     return groups
+
+
+def _sources(
+    segment: Segment, forms: Sequence[tuple[Form, ...]], nodes: list[int]
+) -> tuple[tuple[int, ...], ...]:
+    """Which form of the group wrote each operand that its forms read."""
+    writer: dict[int, int] = {}
+    found: list[tuple[int, ...]] = []
+    for index in nodes:
+        node = segment.nodes[index]
+        inner: dict[str, int] = {}
+        for form in forms[index]:
+            ports = [_value_of(node, operand.port) for operand in form.reads]
+            found.append(
+                tuple(
+                    inner.get(operand.port, -1) if value is None else writer.get(value, -1)
+                    for operand, value in zip(form.reads, ports, strict=True)
+                )
+            )
+            inner |= {operand.port: len(found) - 1 for operand in form.writes}
+        writer |= {
+            view.value: inner.get(f"out{port}", len(found) - 1) for port, view in enumerate(node.outputs)
+        }
+    return tuple(found)
+
+
+def _value_of(node: Node, port: str) -> int | None:
+    """The value behind a port of a node's input, None for what its own forms pass on."""
+    if not port.startswith("in"):
+        return None
+    return node.inputs[int(port[2:])].value
 
 
 def _multiplies(forms: tuple[Form, ...]) -> bool:
@@ -294,7 +334,12 @@ def _resident(
                 stored.add(view.value)
             if segment.values[view.value].kind != "parameter":
                 used = _held(held, view.value, segment.values[view.value].size_bytes, used, capacity)
+        elsewhere = {
+            segment.values[view.value].storage for port, view in enumerate(node.inputs) if loads[index, port]
+        }
         for view in node.outputs:
+            if segment.values[view.value].storage in elsewhere:
+                continue
             produced[view.value] = index
             if last.get(view.value, index) - index <= _FLOWS:
                 continue

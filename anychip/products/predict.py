@@ -54,12 +54,14 @@ _MODELS: tuple[tuple[str, str], ...] = (
     (r"(opt-13b|opt-66b)$", ""),
 )
 _CLASSES = (
-    ("encoder", ("bert", "albert", "electra", "camembert")),
+    ("encoder", ("bert", "distilbert", "albert", "electra", "camembert")),
     ("gpt2", ("gpt2",)),
     ("vision", ("resnet", "perceiver")),
 )
 _REQUIRED = ("chip", "phase", "model", "batch", "seq_len", "metric", "value", "extra", "inflight", "cores")
 #: Physical cores that one logical core of a published tensor-parallel degree stands for.
+#: Chips whose cost per prefilled token was fitted; on later ones the engines alone explain it better.
+_FITTED_PREFILL = ("inf2", "trn1")
 _PHYSICAL_CORES = {"trn2": 2, "trn3": 2}
 
 
@@ -137,6 +139,8 @@ def _tensor_parallel_s(chip: Chip, workload: Workload) -> float:
     if workload.phase == "decode":
         return layers * (facts["decode_layer_s"] - chip.policy.block_s) - chip.policy.call_s
     count = workload.batch * workload.tokens
+    if chip.name not in _FITTED_PREFILL:
+        return layers * (facts["prefill_layer_s"] - chip.policy.block_s) - chip.policy.call_s
     local = max(memory.capacity_bytes for memory in chip.memories.values() if memory.level == "local")
     spilled = count * hidden_of(workload.name) * 2 > local
     token_s = facts["prefill_token_s"] * (facts["spill_factor"] if spilled else 1.0)

@@ -176,12 +176,13 @@ def graph_of(workload: Workload) -> Graph:
 
     architecture = _architecture(workload.name)
     model = _model(workload.name, workload.shards)
+    cache = _cache(model, workload) if workload.phase == "decode" else None
     with Capture(name=workload.name, with_values=False) as capture, torch.no_grad():
         if architecture.reads == "image":
             image = torch.zeros(workload.batch, 3, 224, 224, device="anychip")
             outputs = model(image)
         elif workload.phase == "decode":
-            outputs = _decoded(model, workload)
+            outputs = _decoded(model, workload, cache)
         else:
             tokens = torch.zeros(workload.batch, workload.tokens, dtype=torch.int64, device="anychip")
             if architecture.decodes:
@@ -195,12 +196,23 @@ def graph_of(workload: Workload) -> Graph:
     return capture.graph()
 
 
-def _decoded(model: Any, workload: Workload) -> tuple[Any, ...]:
-    """One token with a cache that is full up to it; nothing is read back."""
+def _cache(model: Any, workload: Workload) -> Any:
+    """A cache of the workload's length, allocated before anything is recorded."""
     import torch
     from transformers import StaticCache
 
+    from anychip.frontends.torch.capture import Capture
+
     cache = StaticCache(config=model.config, max_cache_len=workload.tokens)
+    with Capture(name="cache", with_values=False), torch.no_grad():
+        _decoded(model, workload, cache)
+    return cache
+
+
+def _decoded(model: Any, workload: Workload, cache: Any) -> tuple[Any, ...]:
+    """One token with a cache that is full up to it; nothing is read back."""
+    import torch
+
     token = torch.zeros(workload.batch, 1, dtype=torch.int64, device="anychip")
     positions = torch.zeros(1, dtype=torch.int64, device="anychip")
     model(token, past_key_values=cache, cache_position=positions, use_cache=True)
