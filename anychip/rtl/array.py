@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out, Signature
 
 from anychip.rtl.control import delayed
@@ -74,20 +74,24 @@ class OuterProduct(Component):
         left = [self._operand(m, "left", "a", i, taken, k) for i in range(hardware.rows)]
         right = [self._operand(m, "right", "b", j, taken, k) for j in range(hardware.columns)]
         defect = DEFECTS.get(hardware.mutant, SOUND)
-        name = "multiply_add_bf16" + f"_{hardware.mutant}".replace(" ", "_") * (defect != SOUND)
         for i in range(hardware.rows):
             for j in range(hardware.columns):
                 total = getattr(self, f"sum_{i}_{j}")
                 start = Mux(fresh, Const(0, 32), total)
                 placed = self._units.place(
-                    m, name, lambda: MultiplyAdd(BF16, defect=defect), a=left[i], b=right[j], c=start
+                    m,
+                    "multiply_add_bf16",
+                    lambda: MultiplyAdd(BF16, defect=defect),
+                    a=left[i],
+                    b=right[j],
+                    c=start,
                 )
                 result = placed["result"]
                 with m.If(active & (i < rows) & (j < columns)):
                     m.d.sync += total.eq(result)
         return m
 
-    def _operand(self, m: Module, side: str, word: str, number: int, step: Signal, k: Signal) -> Signal:
+    def _operand(self, m: Module, side: str, word: str, number: int, step: Signal, k: Signal) -> Value:
         """Row `number` of a tile at this step: read, cast, and carried to the cells."""
         base = self._encoding.matrix.read(self.payload, word)
         address = base + step + sum((k for _ in range(number)), Const(0, 1))

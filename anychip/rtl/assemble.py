@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import NamedTuple
@@ -60,7 +60,11 @@ class Region(NamedTuple):
 
 
 def assemble(
-    hardware: Hardware, kernel: Kernel, storages: Mapping[int, int], tables: Sequence[str] = ()
+    hardware: Hardware,
+    kernel: Kernel,
+    storages: Mapping[int, int],
+    tables: Sequence[str] = (),
+    alter: Callable[[Issued], Issued] | None = None,
 ) -> Assembled:
     """Instruction words of a kernel.
 
@@ -69,12 +73,13 @@ def assemble(
         kernel: nest and operands.
         storages: byte address of every storage, by the number that the kernel's views give.
         tables: curves that are resident already, by table number; more may be added.
+        alter: changes every instruction first; how a test plants a mistake in a program.
 
     Raises:
         NotModelled: the kernel uses what this hardware does not have.
         CapacityExceeded: it does not fit a memory or a field of the hardware.
     """
-    issued = list(expand(kernel.nest))
+    issued = [alter(each) if alter else each for each in expand(kernel.nest)]
     encoding = Encoding(hardware)
     recipes = Recipes(hardware, list(tables))
     slots = _slot_addresses(hardware, kernel, issued)

@@ -11,6 +11,11 @@ constants and tables are loaded through ports. One build runs every program for 
 
 from __future__ import annotations
 
+import hashlib
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib.wiring import Component, In, Out, Signature
 
@@ -20,7 +25,8 @@ from anychip.rtl.encoding import COUNT_BITS, MAIN_BITS, Encoding
 from anychip.rtl.hardware import ENGINES, Hardware
 from anychip.rtl.lanes import ARGUMENTS, Vector
 from anychip.rtl.transfer import Load, Store
-from anychip.rtl.verilog import PortedMemory, Source, Units, write
+from anychip.rtl.verilator import kept_text
+from anychip.rtl.verilog import PortedMemory, Source, Units, require_pyosys, source_of_json, write
 
 QUEUE_CHANGE = {"short queue": -1, "long queue": 1}
 
@@ -109,13 +115,12 @@ class Basecamp(Component):
         queues: dict[str, Queue] = {}
         for number, (name, engine) in enumerate(engines.items()):
             depth = hardware.queue_depths[number] + QUEUE_CHANGE.get(hardware.mutant, 0)
-            queues[name] = queue = Queue(encoding, name, max(1, depth))
-            landings[name] = landing = Landings(
-                latencies[name],
-                early_release=hardware.mutant == "early release",
-                early_landing=hardware.mutant == "early landing",
-            )
-            m.submodules += [queue, landing, engine]
+            queues[name] = queue = Queue(encoding, name, max(1, depth), self._units)
+            latency = latencies[name] - (hardware.mutant == "early landing")
+            landings[name] = landing = Landings(max(0, latency))
+            m.submodules[name] = engine
+            m.submodules[f"{name}_queue"] = queue
+            m.submodules[f"{name}_landings"] = landing
             m.d.comb += [
                 queue.push.eq(getattr(sequencer, f"push_{name}")),
                 queue.word.eq(sequencer.word[2:]),
@@ -123,7 +128,7 @@ class Basecamp(Component):
                 engine.active.eq(queue.active),
                 engine.payload.eq(queue.payload),
                 queue.last.eq(engine.last),
-                landing.done.eq(engine.last),
+                landing.done.eq(queue.begins if hardware.mutant == "early release" else engine.last),
                 getattr(self, f"landed_{name}").eq(landing.landed),
             ]
         for queue in queues.values():
@@ -195,6 +200,27 @@ class Basecamp(Component):
 
 
 def basecamp_verilog(hardware: Hardware) -> Source:
-    """The chip's Verilog, its arithmetic units apart."""
-    units = Units()
-    return write(Basecamp(hardware, units), "basecamp", units)
+    """The chip's Verilog, its arithmetic units apart; kept from run to run.
+
+    Raises:
+        MissingTool: without pyosys.
+    """
+    require_pyosys()
+
+    def make() -> str:
+        units = Units()
+        return write(Basecamp(hardware, units), "basecamp", units).json
+
+    key = f"{hardware!r} {_generator_digest()}"
+    return source_of_json(kept_text(key, "basecamp", make))
+
+
+@cache
+def _generator_digest() -> str:
+    """Of everything that could change the Verilog: this room's sources and the tools behind it."""
+    hasher = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        hasher.update(path.read_bytes())
+    for package in ("amaranth", "pyosys"):
+        hasher.update(version(package).encode())
+    return hasher.hexdigest()

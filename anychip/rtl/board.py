@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from anychip.arithmetic import Curves
 from anychip.errors import AnychipError, InvalidInput
 from anychip.formats import bf16
+from anychip.programs.expand import Issued
 from anychip.programs.program import Kernel
 from anychip.rtl.assemble import Assembled, assemble
 from anychip.rtl.basecamp import basecamp_verilog
@@ -66,7 +67,12 @@ class Board:
             self._chip = ctypes.c_void_p()
 
     def run(
-        self, kernel: Kernel, storages: Mapping[int, int], memory: NDArray[np.uint8], limit: int
+        self,
+        kernel: Kernel,
+        storages: Mapping[int, int],
+        memory: NDArray[np.uint8],
+        limit: int,
+        alter: Callable[[Issued], Issued] | None = None,
     ) -> HardwareRun:
         """Assemble a kernel and run it to the end.
 
@@ -75,12 +81,13 @@ class Board:
             storages: byte address of every storage.
             memory: main memory, read and written.
             limit: cycles after which it counts as hung.
+            alter: changes every instruction first; how a test plants a mistake in a program.
 
         Raises:
             HardwareStopped: it hung or reached outside `memory`.
             NotModelled: the kernel uses what the hardware does not have.
         """
-        program = assemble(self.hardware, kernel, storages, self._tables)
+        program = assemble(self.hardware, kernel, storages, self._tables, alter)
         self._load(program)
         shapes = np.array(program.products, np.uint32).reshape(-1, 2)
         sums = np.zeros(int((shapes[:, 0] * shapes[:, 1]).sum()), np.uint32)

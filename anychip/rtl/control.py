@@ -15,11 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out, Signature
 
 from anychip.rtl.encoding import COUNT_BITS, Encoding
 from anychip.rtl.hardware import ENGINES
+from anychip.rtl.verilog import PortedMemory, Units
 
 
 def delayed(m: Module, value: Value, cycles: int) -> Value:
@@ -39,6 +40,7 @@ class Queue(Component):
         ready: there is room, or will be at the end of this cycle.
         landed_*, finished_*: counters of all engines.
         active: the oldest instruction executes in this cycle.
+        begins: and did not in the last one.
         payload: what it is told.
         last: from the engine: this is its last cycle.
 
@@ -46,10 +48,11 @@ class Queue(Component):
         encoding: of the build.
         engine: whose payload it holds.
         depth: instructions that wait in or occupy the engine.
+        units: where its memory is placed.
     """
 
-    def __init__(self, encoding: Encoding, engine: str, depth: int) -> None:
-        self._encoding, self._depth = encoding, depth
+    def __init__(self, encoding: Encoding, engine: str, depth: int, units: Units) -> None:
+        self._encoding, self._depth, self._units = encoding, depth, units
         self._payload = encoding.payload(engine)
         counters = {name: In(COUNT_BITS) for name, _ in encoding.waits.widths}
         super().__init__(
@@ -59,6 +62,7 @@ class Queue(Component):
                     "word": In(encoding.waits.bits + self._payload.bits),
                     "ready": Out(1),
                     "active": Out(1),
+                    "begins": Out(1),
                     "payload": Out(self._payload.bits),
                     "last": In(1),
                     **counters,
@@ -70,7 +74,7 @@ class Queue(Component):
         """The gates."""
         m = Module()
         waits, depth = self._encoding.waits, self._depth
-        entries = Array(Signal(len(self.word), name=f"entry{i}") for i in range(depth))
+        entries = PortedMemory(len(self.word), depth)
         head, tail, level = (
             Signal(range(max(2, depth))),
             Signal(range(max(2, depth))),
@@ -78,18 +82,21 @@ class Queue(Component):
         )
         oldest, running, met, leaves = Signal(len(self.word)), Signal(), Signal(), Signal()
         m.d.comb += [
-            oldest.eq(entries[head]),
+            oldest.eq(entries.read(head)),
             met.eq(Cat(getattr(self, name) >= waits.read(oldest, name) for name, _ in waits.widths).all()),
             self.payload.eq(oldest[waits.bits :]),
             self.active.eq((level != 0) & (running | met)),
+            self.begins.eq(self.active & ~running),
             leaves.eq(self.active & self.last),
             self.ready.eq((level < depth) | leaves),
         ]
         m.d.sync += [running.eq(self.active & ~self.last), level.eq(level + self.push - leaves)]
         with m.If(self.push):
-            m.d.sync += [entries[tail].eq(self.word), tail.eq(Mux(tail == depth - 1, 0, tail + 1))]
+            m.d.sync += tail.eq(Mux(tail == depth - 1, 0, tail + 1))
         with m.If(leaves):
             m.d.sync += head.eq(Mux(head == depth - 1, 0, head + 1))
+        entries.write(self.push, tail, self.word)
+        self._units.place_memory(m, entries)
         return m
 
 
@@ -102,24 +109,17 @@ class Landings(Component):
 
     Args:
         latency: cycles from finishing to landing.
-        early_release: the mutant that shows `finished` a cycle too early.
-        early_landing: the mutant that shows `landed` a cycle too early.
     """
 
-    def __init__(self, latency: int, *, early_release: bool = False, early_landing: bool = False) -> None:
-        self._latency, self._early_release, self._early_landing = latency, early_release, early_landing
+    def __init__(self, latency: int) -> None:
+        self._latency = latency
         super().__init__(Signature({"done": In(1), "finished": Out(COUNT_BITS), "landed": Out(COUNT_BITS)}))
 
     def elaborate(self, platform: object) -> Module:
         """The gates."""
         m = Module()
-        finished, landed = Signal(COUNT_BITS), Signal(COUNT_BITS)
         lands = delayed(m, self.done, self._latency)
-        m.d.sync += [finished.eq(finished + self.done), landed.eq(landed + lands)]
-        m.d.comb += [
-            self.finished.eq(finished + self.done if self._early_release else finished),
-            self.landed.eq(landed + lands if self._early_landing else landed),
-        ]
+        m.d.sync += [self.finished.eq(self.finished + self.done), self.landed.eq(self.landed + lands)]
         return m
 
 

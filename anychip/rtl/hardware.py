@@ -46,7 +46,7 @@ MUTANTS = {
     "sum order": "the array takes the products of a tile from the last to the first",
     "swapped operand": "subtraction and division take their operands the other way round",
     "store truncates": "results are truncated to bf16 instead of rounded to nearest even",
-    "early release": "an instruction counts as finished one cycle before it is",
+    "early release": "an instruction counts as finished when it starts",
     "early landing": "a result counts as landed one cycle before it is",
     "short queue": "queues hold one instruction less",
     "long queue": "queues hold one instruction more",

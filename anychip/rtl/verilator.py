@@ -63,6 +63,8 @@ def build_design(source: Source, driver: str) -> ctypes.CDLL:
         source: the design; its units are compiled apart.
         driver: C++ that includes ``"Vdesign.h"`` and exports plain C functions marked ``EXPORT``.
 
+    Designs that differ in a unit only are linked again, not compiled.
+
     Returns:
         The loaded library.
 
@@ -71,20 +73,22 @@ def build_design(source: Source, driver: str) -> ctypes.CDLL:
         InvalidInput: if a tool refuses the source; its own first words are in the message.
     """
     require_tools()
-    units = [_unit_object(unit) for unit in source.units]
-    name = f"{source.name}-{_digest(source.digest, driver)}"
+    units = [str(_unit_object(unit)) for unit in source.units]
+    foreign = "\n".join(_foreign(unit) for unit in source.units)
 
-    def make(folder: Path, target: Path) -> None:
+    def compile_alone(folder: Path, target: Path) -> None:
         (folder / "design.v").write_text(source.text)
-        (folder / "units.sv").write_text("\n".join(_foreign(unit) for unit in source.units))
-        files = ["design.v"] + (["units.sv"] if source.units else [])
-        _verilate(folder, source.name, files)
-        unity = _unity(folder) + _EXPORT + driver
-        (folder / "unity.cpp").write_text(unity)
-        _run([_compiler(), "-O1", *COMPILE, *_includes(), "-c", "unity.cpp", "-o", "unity.o"], folder)
-        _link(folder, target, ["unity.o", *map(str, units), *map(str, _runtime_objects())])
+        (folder / "units.sv").write_text(foreign)
+        _verilate(folder, source.name, ["design.v"] + (["units.sv"] if units else []))
+        (folder / "unity.cpp").write_text(_unity(folder) + _EXPORT + driver)
+        _run([_compiler(), "-O1", *COMPILE, *_includes(), "-c", "unity.cpp", "-o", str(target)], folder)
 
-    return ctypes.CDLL(str(_kept(f"{name}.so", make)))
+    alone = _kept(f"{source.name}-{_digest(source.text, foreign, driver)}.o", compile_alone)
+
+    def link(folder: Path, target: Path) -> None:
+        _link(folder, target, [str(alone), *units, *map(str, _runtime_objects())])
+
+    return ctypes.CDLL(str(_kept(f"{source.name}-{_digest(source.digest, driver)}.so", link)))
 
 
 class UnitLibrary:
@@ -226,6 +230,15 @@ def _includes() -> list[str]:
 
 def _link(folder: Path, target: Path, objects: list[str]) -> None:
     _run([_compiler(), "-shared", "-Wl,-Bsymbolic", "-o", str(target), *objects, "-pthread"], folder)
+
+
+def kept_text(key: str, name: str, make: Callable[[], str]) -> str:
+    """A text that is costly to make, from the cache where it was made from the same `key` before."""
+
+    def write(_folder: Path, target: Path) -> None:
+        target.write_text(make())
+
+    return _kept(f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:20]}.txt", write).read_text()
 
 
 def _kept(name: str, make: Callable[[Path, Path], None]) -> Path:

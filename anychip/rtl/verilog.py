@@ -6,8 +6,10 @@ module instead, so that an array of 256 multiply-adds is one module and 256 inst
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.util
+import json
 import os
 import tempfile
 from collections.abc import Callable
@@ -62,9 +64,24 @@ class Source:
         return hasher.hexdigest()
 
     @property
+    def json(self) -> str:
+        """Everything as JSON; `source_of_json` reads it."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @property
     def whole(self) -> str:
         """One Verilog file with the units first: what synthesis reads."""
         return "\n".join([unit.text for unit in self.units] + [self.text])
+
+
+def source_of_json(text: str) -> Source:
+    """What `Source.json` wrote."""
+
+    def rebuilt(fields: dict[str, Any]) -> Source:
+        ports = tuple(Port(**port) for port in fields["ports"])
+        return Source(fields["name"], ports, fields["text"], tuple(map(rebuilt, fields["units"])))
+
+    return rebuilt(json.loads(text))
 
 
 class Units:
@@ -218,17 +235,26 @@ def write(component: Component, name: str, units: Units | None = None) -> Source
     Raises:
         MissingTool: without pyosys.
     """
-    if importlib.util.find_spec("pyosys") is None:
-        raise MissingTool(
-            "rtl: writing Verilog needs the Python package pyosys, which is not installed; "
-            "install anychip with its extra: pip install 'anychip[rtl]'"
-        )
+    require_pyosys()
     signals = [Value.cast(value) for _, _, value in component.signature.flatten(component)]
     text = rtlil.convert(component, name=name, ports=signals, emit_src=False)
     verilog = _through_yosys(text, name)
     if units is None:
         return Source(name, module_ports(component), verilog)
     return Source(name, module_ports(component), verilog + units.memories, units.sources())
+
+
+def require_pyosys() -> None:
+    """Raise one clear message if Verilog cannot be written here.
+
+    Raises:
+        MissingTool: without pyosys.
+    """
+    if importlib.util.find_spec("pyosys") is None:
+        raise MissingTool(
+            "rtl: writing Verilog needs the Python package pyosys, which is not installed; "
+            "install anychip with its extra: pip install 'anychip[rtl]'"
+        )
 
 
 def _through_yosys(text: str, name: str) -> str:
