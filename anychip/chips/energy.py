@@ -86,32 +86,12 @@ def gpu_power(
         UnknownName: no factor for that memory.
         InvalidDescription: no factor for that node.
     """
-    node, node_low, node_high = _node_factor(node_nm)
     if memory not in MEMORY_FACTOR:
         raise unknown_name("memory type", memory, MEMORY_FACTOR)
     factor, factor_low, factor_high = MEMORY_FACTOR[memory]
-    mac_j: dict[str, Fact] = {}
-    for name in tensor_formats:
-        relative, low, high = FORMAT_FACTOR[name]
-        mac_j[name] = fitted(
-            2 * _TENSOR_FLOP_J * node * relative,
-            "J",
-            f"{_GPU_FIT}: 1.59 pJ per 16-bit flop at 7 nm, times {node:g} for {node_nm} nm and "
-            f"{relative:g} for {name}",
-            low=2 * _TENSOR_FLOP_RANGE_J[0] * node_low * low,
-            high=2 * _TENSOR_FLOP_RANGE_J[1] * node_high * high,
-        )
-    scale = node_nm / 12
-    simt = fitted(
-        2 * _SIMT_FLOP_12NM_J * scale,
-        "J",
-        f"power cap of fp32 matrix products on seven GPUs: 14.3 pJ per flop at 12 nm (T4 alone decides), "
-        f"times {node_nm}/12",
-        low=2 * _SIMT_FLOP_RANGE_12NM_J[0] * scale,
-        high=2 * _SIMT_FLOP_RANGE_12NM_J[1] * scale,
-    )
-    for name in simt_formats:
-        mac_j[name] = simt.scaled({"fp32": 1.0, "fp64": 2.0, "fp16": 0.5}.get(name, 1.0))
+    mac_j = {name: _tensor_mac_j(name, node_nm) for name in tensor_formats}
+    simt = _simt_mac_j(node_nm)
+    mac_j |= {name: _relative(simt, name, _SIMT_FACTOR[name]) for name in simt_formats}
     return Power(
         base_w=fitted(
             0.226 * tdp_w.value,
@@ -135,6 +115,46 @@ def gpu_power(
         },
         host_w=_gpu_host_w(server),
     )
+
+
+def _tensor_mac_j(name: str, node_nm: int) -> Fact:
+    """Joules of a multiply-add in a tensor core: fitted for 16-bit operands, judged from there for others."""
+    node, node_low, node_high = _node_factor(node_nm)
+    relative, low, high = FORMAT_FACTOR[name]
+    kind = fitted if name in ("bf16", "fp16") else assumed
+    judged = "" if kind is fitted else f" and, judged, {relative:g} for {name}"
+    return kind(
+        2 * _TENSOR_FLOP_J * node * relative,
+        "J",
+        f"{_GPU_FIT}: 1.59 pJ per 16-bit flop at 7 nm, times {node:g} for {node_nm} nm{judged}",
+        low=2 * _TENSOR_FLOP_RANGE_J[0] * node_low * low,
+        high=2 * _TENSOR_FLOP_RANGE_J[1] * node_high * high,
+    )
+
+
+#: Energy of a multiply-add of the vector pipes relative to fp32.
+_SIMT_FACTOR = {"fp32": 1.0, "bf16": 1.0, "fp16": 0.5, "int8": 0.25, "fp64": 2.0}
+
+
+def _simt_mac_j(node_nm: int) -> Fact:
+    scale = node_nm / 12
+    return fitted(
+        2 * _SIMT_FLOP_12NM_J * scale,
+        "J",
+        "power cap of fp32 matrix products on seven GPUs: 14.3 pJ per flop at 12 nm (T4 alone decides), "
+        f"times {node_nm}/12",
+        low=2 * _SIMT_FLOP_RANGE_12NM_J[0] * scale,
+        high=2 * _SIMT_FLOP_RANGE_12NM_J[1] * scale,
+    )
+
+
+def _relative(base: Fact, name: str, factor: float) -> Fact:
+    """An energy judged from that of fp32."""
+    if factor == 1.0:
+        return base
+    low, high = base.range
+    where = f"{base.source.where}; judged: {name} at {factor:g} of fp32"
+    return assumed(factor * base.value, base.unit, where, low=0.5 * factor * low, high=2 * factor * high)
 
 
 def _inside(what: str, *, high: float) -> Fact:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from anychip.chips.chip import Chip
+from anychip.chips.instances import snapshot
 from anychip.chips.names import NAMES, SPELLINGS, folded
 from anychip.errors import AnychipError, InvalidInput, UnknownName
 
@@ -33,18 +34,27 @@ def find(text: str) -> Chip:
 
 
 def by_name(name: str) -> Chip:
-    """A chip of the catalogue by any of its names, in upper or lower case.
+    """A chip of the catalogue by any of its names, in any case, or by an instance that carries it.
 
-    >>> by_name("Trainium1").name
-    'trn1'
+    >>> by_name("Trainium1").name, by_name("g5").name, by_name("p5.48xlarge").name
+    ('trn1', 'a10g', 'h100')
 
     Raises:
         UnknownName: no such chip; names the nearest.
     """
-    known = SPELLINGS.get(folded(name))
+    known = SPELLINGS.get(folded(name)) or _carried_by(name)
     if known is None:
         raise UnknownName(f'unknown chip "{name}"{_nearest(name)}  {_ALL}')
     return _built(known)
+
+
+def _carried_by(name: str) -> str | None:
+    """The chip of an instance of the snapshot."""
+    wanted = name.strip().casefold()
+    for instance in snapshot().instances:
+        if instance.name.casefold() == wanted:
+            return instance.chip
+    return None
 
 
 @functools.cache

@@ -12,11 +12,18 @@ class Entry(NamedTuple):
         family: file in `anychip.chips.catalogue` that builds it.
         others: other names that it answers to.
         spelled: the name in full, where the usual one is short.
+        rented: families of instances that carry it, by which people know it.
     """
 
     family: str
     others: tuple[str, ...] = ()
     spelled: str = ""
+    rented: tuple[str, ...] = ()
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """Every other name."""
+        return (*self.others, *filter(None, (self.spelled,)), *self.rented)
 
     def label(self, name: str) -> str:
         """How a message names it: ``trainium1 (trn1)``."""
@@ -30,33 +37,33 @@ NAMES: dict[str, Entry] = {
     "trn1": Entry("neuron", ("trainium",), "trainium1"),
     "trn2": Entry("neuron", (), "trainium2"),
     "trn3": Entry("neuron", (), "trainium3"),
-    "graviton2": Entry("cpu"),
-    "graviton3": Entry("cpu"),
-    "graviton4": Entry("cpu"),
-    "sapphire-rapids": Entry("cpu", ("xeon", "spr", "xeon-8480+", "xeon-spr")),
-    "genoa": Entry("cpu", ("epyc", "epyc-9654")),
+    "graviton2": Entry("cpu", rented=("c6g", "m6g", "r6g")),
+    "graviton3": Entry("cpu", rented=("c7g", "m7g", "r7g")),
+    "graviton4": Entry("cpu", rented=("c8g", "m8g", "r8g")),
+    "sapphire-rapids": Entry("cpu", ("xeon", "spr", "xeon-8480+", "xeon-spr"), rented=("c7i", "m7i", "r7i")),
+    "genoa": Entry("cpu", ("epyc", "epyc-9654"), rented=("c7a", "m7a", "r7a")),
     "p100": Entry("nvidia", ("p100-pcie-16gb",)),
     "p4": Entry("nvidia", ("tesla-p4",)),
     "v100": Entry("nvidia", ("v100-sxm2-16gb", "v100-16gb", "volta")),
-    "v100-32": Entry("nvidia", ("v100-sxm2-32gb", "v100-32gb")),
+    "v100-32": Entry("nvidia", ("v100-sxm2-32gb", "v100-32gb"), rented=("p3dn",)),
     "v100-pcie": Entry("nvidia", ("v100-pcie-32gb",)),
-    "t4": Entry("nvidia", ("tesla-t4",)),
+    "t4": Entry("nvidia", ("tesla-t4",), rented=("g4dn",)),
     "a2": Entry("nvidia", ("nvidia-a2",)),
     "a10": Entry("nvidia", ("nvidia-a10",)),
-    "a10g": Entry("nvidia", ("nvidia-a10g",)),
+    "a10g": Entry("nvidia", ("nvidia-a10g",), rented=("g5",)),
     "a30": Entry("nvidia", ("nvidia-a30",)),
     "a40": Entry("nvidia", ("nvidia-a40",)),
-    "a100-40": Entry("nvidia", ("a100-sxm4-40gb", "a100-40gb", "a100-sxm-40")),
-    "a100-80": Entry("nvidia", ("a100-sxm4-80gb", "a100-80gb", "a100-sxm-80", "a100")),
+    "a100-40": Entry("nvidia", ("a100-sxm4-40gb", "a100-40gb", "a100-sxm-40"), rented=("p4d",)),
+    "a100-80": Entry("nvidia", ("a100-sxm4-80gb", "a100-80gb", "a100-sxm-80", "a100"), rented=("p4de",)),
     "a100-pcie-40": Entry("nvidia", ("a100-pcie-40gb",)),
     "a100-pcie-80": Entry("nvidia", ("a100-pcie-80gb",)),
-    "l4": Entry("nvidia", ("nvidia-l4",)),
-    "l40s": Entry("nvidia", ("nvidia-l40s",)),
-    "h100": Entry("nvidia", ("h100-sxm5-80gb", "h100-sxm", "h100-80gb")),
+    "l4": Entry("nvidia", ("nvidia-l4",), rented=("g6",)),
+    "l40s": Entry("nvidia", ("nvidia-l40s",), rented=("g6e",)),
+    "h100": Entry("nvidia", ("h100-sxm5-80gb", "h100-sxm", "h100-80gb"), rented=("p5",)),
     "h100-pcie": Entry("nvidia", ("h100-pcie-80gb",)),
     "h100-nvl": Entry("nvidia", ("h100-nvl-94gb",)),
-    "h200": Entry("nvidia", ("h200-sxm-141gb", "h200-sxm")),
-    "b200": Entry("nvidia", ("b200-sxm-180gb", "b200-sxm")),
+    "h200": Entry("nvidia", ("h200-sxm-141gb", "h200-sxm"), rented=("p5en", "p5e")),
+    "b200": Entry("nvidia", ("b200-sxm-180gb", "b200-sxm"), rented=("p6-b200",)),
     "mi100": Entry("amd", ("instinct-mi100",)),
     "mi210": Entry("amd", ("instinct-mi210",)),
     "mi250x": Entry("amd", ("instinct-mi250x",)),
@@ -70,9 +77,7 @@ NAMES: dict[str, Entry] = {
 
 #: Every spelling, lower case with ``-`` for ``_`` and blanks, to the chip's name.
 SPELLINGS: dict[str, str] = {
-    spelling: name
-    for name, entry in NAMES.items()
-    for spelling in (name, *entry.others, *filter(None, (entry.spelled,)))
+    spelling: name for name, entry in NAMES.items() for spelling in (name, *entry.aliases)
 }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from anychip import chips
+from anychip.chips.instances import snapshot
 from anychip.chips.names import NAMES, SPELLINGS, folded
 from anychip.errors import InvalidInput, UnknownName
 
@@ -20,12 +21,11 @@ def test_every_name_finds_its_chip(name: str) -> None:
     assert chip.name == name
     for other in chip.aliases:
         assert chips.by_name(other.upper()) is chip
-    entry = NAMES[name]
-    assert set(chip.aliases) == {*entry.others, *filter(None, [entry.spelled])}
+    assert chip.aliases == (NAMES[name].aliases if name != "basecamp" else ("base",))
 
 
 def test_names_are_unambiguous_and_folded() -> None:
-    count = sum(1 + len(entry.others) + bool(entry.spelled) for entry in NAMES.values())
+    count = sum(1 + len(entry.aliases) for entry in NAMES.values())
     assert len(SPELLINGS) == count
     assert all(folded(spelling) == spelling for spelling in SPELLINGS)
 
@@ -36,6 +36,20 @@ def test_measured_tables_find_their_chips() -> None:
     written += " Inferentia1 Inferentia2 Trainium1 Trainium2 H100-SXM5-80GB A30 L40S Gaudi2 TPUv5e TPUv5p"
     for name in written.split():
         assert chips.by_name(name)
+
+
+def test_instances_find_the_chip_that_they_carry() -> None:
+    found = {name: chips.by_name(name).name for name in ("g5", "g5.xlarge", "C7G", "trn1.32xlarge", "p4de")}
+    assert found == {
+        "g5": "a10g",
+        "g5.xlarge": "a10g",
+        "C7G": "graviton3",
+        "trn1.32xlarge": "trn1",
+        "p4de": "a100-80",
+    }
+    for name, entry in NAMES.items():
+        carried = {each.name.partition(".")[0] for each in snapshot().of_chip(name)}
+        assert set(entry.rented) <= carried, f"{name}: no such instances"
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,7 @@ GIBI = 2**30
 
 def aliases(name: str) -> tuple[str, ...]:
     """The other names of a chip of the catalogue."""
-    entry = NAMES[name]
-    return (*entry.others, *filter(None, (entry.spelled,)))
+    return NAMES[name].aliases
 
 
 def sequencer(
