@@ -241,6 +241,46 @@ def run_script(path: str, arguments: Sequence[str], settings: Settings) -> Ended
     return Ended(run, error, code)
 
 
+def captured_script(
+    path: str, arguments: Sequence[str], *, with_values: bool = True, max_steps: int | None = None
+) -> Graph:
+    """A script's Graph for pricing on any chip: values, if asked for, are this machine's.
+
+    Args:
+        path: of the script, unedited.
+        arguments: its own.
+        with_values: False on meta tensors.
+        max_steps: stop after so many steps or forward passes.
+
+    Raises:
+        InvalidInput: the script raised, or never used the device.
+    """
+    from anychip.frontends.torch.capture import Capture
+    from anychip.frontends.torch.redirect.face import Face
+    from anychip.frontends.torch.redirect.install import redirect
+    from anychip.frontends.torch.script import run_script as play
+
+    name = os.path.basename(path)
+    redirect(Face(name="a chip to be chosen", memory_bytes=2**44, processors=1, clock_s=lambda: 0.0))
+    capture = Capture(
+        name=name,
+        with_values=with_values,
+        stop_after_steps=max_steps,
+        stop_after_forwards=max_steps,
+        source_root=os.path.dirname(os.path.abspath(path)),
+    )
+    try:
+        with capture:
+            play(path, arguments)
+    except SystemExit as exited:
+        if _exit_code(exited):
+            raise InvalidInput(f"{path}: exited with {exited.code}; run it by itself first") from exited
+    graph = capture.graph()
+    if not graph.path:
+        raise InvalidInput(f"{path}: nothing ran on the device; move model and inputs there with .cuda()")
+    return graph
+
+
 def _face(chip: Chip, run: Run) -> Any:
     from anychip.frontends.torch.redirect.face import Face
 
