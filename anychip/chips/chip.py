@@ -66,6 +66,7 @@ class Chip:
         power: idle and per-operation energy, for joules.
         facts: of the chip as a whole: peak rates, year, node, thermal design power.
         aliases: other names it answers to.
+        inference_only: its maker supports no training on it.
         note: what a user must know.
     """
 
@@ -87,6 +88,7 @@ class Chip:
     power: Power | None = None
     facts: Mapping[str, Fact] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
+    inference_only: bool = False
     note: str = ""
 
     def __post_init__(self) -> None:

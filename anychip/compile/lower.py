@@ -27,10 +27,11 @@ class Lowering:
 
     Args:
         chip: to lower for.
+        known_forms: what calls mean, by call; meanings know no chip, so several lowerings may share them.
     """
 
     chip: Chip
-    _forms: dict[Any, tuple[Form, ...]] = field(default_factory=dict[Any, "tuple[Form, ...]"])
+    known_forms: dict[Any, tuple[Form, ...]] = field(default_factory=dict[Any, "tuple[Form, ...]"])
     _nests: dict[Any, Nest] = field(default_factory=dict[Any, Nest])
 
     def program(self, graph: Graph) -> Program:
@@ -59,9 +60,9 @@ class Lowering:
             tuple(map(_geometry, node.inputs)),
             tuple(map(_geometry, node.outputs)),
         )
-        known = self._forms.get(key)
+        known = self.known_forms.get(key)
         if known is None:
-            known = self._forms[key] = meaning(node)
+            known = self.known_forms[key] = meaning(node)
         return known
 
     def group_nest(self, group: Group) -> Nest:

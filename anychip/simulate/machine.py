@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from math import ceil
 from typing import NamedTuple
 
@@ -357,8 +358,14 @@ def direction_of(chip: Chip, name: str, *, outward: bool) -> str:
 
 def rate_ticks(clock_hz: float, bytes_per_second: float, size_bytes: int) -> int:
     """Whole ticks in which a rate moves `size_bytes`."""
-    per_byte = Fraction(clock_hz) / Fraction(bytes_per_second)
-    return -(-size_bytes * per_byte.numerator // per_byte.denominator)
+    ticks, in_bytes = _ticks_in_bytes(clock_hz, bytes_per_second)
+    return -(-size_bytes * ticks // in_bytes)
+
+
+@cache
+def _ticks_in_bytes(clock_hz: float, bytes_per_second: float) -> tuple[int, int]:
+    """The exact ratio of a clock to a rate: so many ticks in so many bytes."""
+    return (Fraction(clock_hz) / Fraction(bytes_per_second)).as_integer_ratio()
 
 
 def link_ticks(chip: Chip, name: str, size_bytes: int, sharers: int) -> int:

@@ -232,6 +232,7 @@ def _neuron_chip(
         power=power,
         facts=common | dict(facts),
         aliases=aliases(name),
+        inference_only=name.startswith("inf"),
         note=note,
     )
 

@@ -100,7 +100,8 @@ def ask(
         market: instances and prices.
         name: of the workload, for people.
     """
-    unit = {"step": "step", "forward": "inference"}[graph.marks[0].kind] if graph.marks else "run"
+    kinds = {mark.kind for mark in graph.marks}
+    unit = "step" if "step" in kinds else "inference" if kinds else "run"
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("pricing", total=len(chosen))
 
@@ -155,7 +156,7 @@ def _workloads(options: argparse.Namespace) -> list[tuple[str, Graph]]:
 
 
 def _report(answer: Answer, options: argparse.Namespace) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
     console.print(f"{answer.workload}", style="bold")
     show(answer, console, most=None if options.all else 30)
     if options.json:

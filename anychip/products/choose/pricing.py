@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 from anychip.chips import Chip
 from anychip.chips.grid import intensity
 from anychip.chips.instances import Instance, Market
 from anychip.compile.lower import Lowering
 from anychip.errors import AnychipError
+from anychip.operators import Form
 from anychip.products.choose.candidate import Candidate, Span
 from anychip.products.choose.copies import (
     CHIP_LINK,
@@ -39,12 +41,14 @@ class Variant:
         graph: retyped where needed.
         numerics: to ask each chip for; None takes the chip's own.
         exchange: what several chips would send each other.
+        known_forms: meanings of its calls, shared by all chips.
     """
 
     label: str
     graph: Graph
     numerics: str | None
     exchange: Exchange
+    known_forms: dict[Any, tuple[Form, ...]] = field(default_factory=dict[Any, "tuple[Form, ...]"])
 
 
 def variants(graph: Graph, question: Question) -> tuple[Variant, ...]:
@@ -60,6 +64,12 @@ def variants(graph: Graph, question: Question) -> tuple[Variant, ...]:
         label = stored_label(graph) if stored == "captured" else stored
         made.append(Variant(label, retyped_graph, numerics, exchange_of(retyped_graph)))
     return tuple(made)
+
+
+def trains(graph: Graph) -> bool:
+    """Whether the workload has backward passes or optimizer steps."""
+    phases = ("backward", "optimizer")
+    return any(node.place.phase in phases for segment in graph.segments for node in segment.nodes)
 
 
 def stored_label(graph: Graph) -> str:
@@ -136,6 +146,8 @@ def _candidate(chip: Chip, variant: Variant, count: int, instance: Instance | No
             else f"{instance.cloud} {instance.region} {price_of_all.source.read_on}",
         )
     side_by_side = copies_of(chip, variant.graph.memory.peak_bytes) if count == 1 else 0
+    if chip.inference_only and trains(variant.graph):
+        return dataclasses.replace(base, reason="made for inference, not for training")
     try:
         priced = price(chip, variant, count, one_core=side_by_side > 0)
     except AnychipError as error:
@@ -187,7 +199,7 @@ def price(chip: Chip, variant: Variant, count: int = 1, *, one_core: bool = True
     if variant.numerics is not None:
         chip = chip.altered(numerics=chip.numerics_named(variant.numerics))
     many = chip if one_core and count == 1 else joined(chip, count)
-    program = Lowering(many).program(variant.graph)
+    program = Lowering(many, variant.known_forms).program(variant.graph)
     profile = summarize(variant.graph, program, simulate(program, many), many)
     pieces = profile.unit.count
     exchange = exchange_seconds(chip, count, variant.exchange)
@@ -199,7 +211,7 @@ def price(chip: Chip, variant: Variant, count: int = 1, *, one_core: bool = True
         notes.append(f"tensor parallel over {count} chips: division and ring assumed, {CHIP_LINK} published")
     runs = max(1, sum(portion.count for portion in (profile.unit, profile.first) if portion is not None))
     seconds = profile.seconds(profile.unit.division.total) / pieces + exchange / runs
-    training = any(phase in ("backward", "optimizer") for phase, _ in profile.unit.phases)
+    training = trains(variant.graph)
     energy = profile.unit.energy.total_j
     per_piece = None if energy is None else Span(energy.low, energy.value, energy.high).times(1 / pieces)
     return Priced(profile, ranged(seconds, time_factor(chip, training=training)), per_piece, tuple(notes))
