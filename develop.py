@@ -22,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 ENVIRONMENT = Path(os.environ.get("ANYCHIP_VENV", HERE / ".venv"))
 EXTRAS = {"demo": "torch,examples", "test": "torch,rtl,examples,conformance,test,develop", "shell": "torch"}
 DEMO = [
+    ["anychip", "choose", "--max-steps", "2", "examples/train_transformer.py", "--steps", "2"],
     ["anychip", "run", "--chip", "trn1", "examples/train_transformer.py", "--steps", "6"],
 ]
 
