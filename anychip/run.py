@@ -96,6 +96,7 @@ class Run:
 
     def __enter__(self) -> Run:
         from anychip.frontends.torch.capture import Capture
+        from anychip.frontends.torch.dispatch import host_order
         from anychip.frontends.torch.values import handler
 
         settings = self.settings
@@ -103,7 +104,7 @@ class Run:
         self._capture = Capture(
             name=self._name,
             numerics=numerics.name,
-            handlers=partial(handler, numerics=numerics),
+            handlers=partial(handler, numerics=numerics) if settings.with_values else host_order,
             with_values=settings.with_values,
             stop_after_steps=settings.stop_after,
             stop_after_forwards=settings.stop_after,
@@ -237,7 +238,7 @@ def run_script(path: str, arguments: Sequence[str], settings: Settings) -> Ended
         except (AnychipError, KeyboardInterrupt):
             raise
         except Exception as raised:  # noqa: BLE001 - whatever a user's script raises is shown as Python would
-            error, code = raised, 1
+            error, code = raised.with_traceback(_from_script(raised, path)), 1
     return Ended(run, error, code)
 
 
@@ -279,6 +280,14 @@ def captured_script(
     if not graph.path:
         raise InvalidInput(f"{path}: nothing ran on the device; move model and inputs there with .cuda()")
     return graph
+
+
+def _from_script(error: BaseException, path: str) -> TracebackType | None:
+    """The traceback as Python itself would show it: from the script's first line."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename != path:
+        trace = trace.tb_next
+    return trace or error.__traceback__
 
 
 def _face(chip: Chip, run: Run) -> Any:

@@ -21,8 +21,12 @@ def _shape(a: Arguments, role: str) -> Tensor:
     return tensor
 
 
-def _whole(tensor: Tensor) -> Operand:
-    return operand(tensor, tensor.strides)
+def _whole(tensor: Tensor, *, spread: bool = False) -> Operand:
+    """The operand of all of a tensor; with `spread`, extents of 1 stand for any extent."""
+    if not spread:
+        return operand(tensor, tensor.strides)
+    pairs = zip(tensor.shape, tensor.strides, strict=True)
+    return operand(tensor, tuple(0 if extent == 1 else stride for extent, stride in pairs))
 
 
 def attention(direction: str, bias: str, reads: str) -> Rule:
@@ -67,7 +71,7 @@ def attention(direction: str, bias: str, reads: str) -> Rule:
                 a.flag("is_causal"),
                 float(scale) if isinstance(scale, (int, float)) else 1.0 / math.sqrt(width),
                 float(a.number("dropout_p", 0.0)),
-                tuple(_whole(tensor) for _, tensor in operands),
+                tuple(_whole(tensor, spread=tensor is mask) for _, tensor in operands),
                 tuple(_whole(tensor) for tensor in results),
                 tuple(name for name, _ in operands) + names[: len(results)],
             ),

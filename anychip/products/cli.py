@@ -35,6 +35,7 @@ COMMANDS: dict[str, Command] = {
     "doctor": Command("doctor", "say what is installed, what is missing and what for"),
     "crosscheck": Command("crosscheck", "compare simulation and RTL on random chips, bits and cycles"),
     "conformance": Command("conformance", "run models and operators on the device against the CPU"),
+    "predict": Command("predict", "time of a model that transformers can build, on a chip"),
     "validate": Command("validate", "predictions beside published measurements"),
     "evidence": Command("evidence", "show what each part's correctness rests on"),
     "study": Command("study", "what a number format does to a workload's results"),

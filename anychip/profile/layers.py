@@ -17,6 +17,8 @@ from anychip.programs.graph import Phase, Place
 
 #: Two repeated modules are alike if their times differ by less: inner modules, and modules without parts.
 _ALIKE_INNER, _ALIKE_LEAF = 1.5, 1.02
+#: Share of the time that may disappear in "everything else" for the sake of more telling rows.
+_LARGEST_HIDDEN = 0.1
 #: The path of what calling compiled graphs costs.
 CALLS = ("calls of compiled graphs",)
 
@@ -96,7 +98,7 @@ def path_of(place: Place) -> tuple[str, ...]:
     if place.phase == "optimizer":
         return (f"optimizer {place.module}".strip(),)
     if not place.module:
-        return (f"outside modules, {place.source}" if place.source else "outside modules",)
+        return (f"outside modules, {place.source or place.phase}",)
     return tuple(place.module.split("."))
 
 
@@ -165,7 +167,7 @@ def _branches(branch: _Branch) -> Iterator[_Branch]:
 
 
 def _ranked(layers: Iterable[Layer]) -> tuple[Layer, ...]:
-    return tuple(sorted(layers, key=lambda layer: (-layer.division.total, layer.name)))
+    return tuple(_sorted(layers))
 
 
 def _first(counter: Counter[str]) -> str:
@@ -190,7 +192,7 @@ def _matches(pattern: str, part: str) -> bool:
 
 
 def top(layers: tuple[Layer, ...], rows: int) -> tuple[tuple[Layer, ...], int]:
-    """The most telling rows of a tree: the largest is opened as long as its parts fit.
+    """The most telling rows of a tree: the largest is opened as long as little is lost by it.
 
     A module with a single part, or that does nothing itself, gives way to its parts; what a module spent
     outside its parts is a row of its own.
@@ -202,23 +204,25 @@ def top(layers: tuple[Layer, ...], rows: int) -> tuple[tuple[Layer, ...], int]:
     Returns:
         rows, largest first, and the ticks of those that were left out.
     """
-    shown = list(layers)
+    shown = _sorted(layers)
+    whole = sum(layer.division.total for layer in shown)
+    kept: set[int] = set()
     while True:
-        openable = [layer for layer in shown if layer.parts]
-        openable.sort(key=lambda layer: -layer.division.total)
-        for layer in openable:
-            opened = _opened(layer)
-            whole = sum(each.division.total for each in shown)
-            is_large = layer.division.total * 20 > whole
-            if len(opened) == 1 or (is_large and len(shown) - 1 + len(opened) <= rows):
-                shown.remove(layer)
-                shown += opened
-                break
-        else:
+        candidate = next((layer for layer in shown if layer.parts and id(layer) not in kept), None)
+        if candidate is None or candidate.division.total * 20 < whole:
             break
-    shown.sort(key=lambda layer: (-layer.division.total, layer.name))
-    hidden = sum(layer.division.total for layer in shown[rows:])
-    return tuple(shown[:rows]), hidden
+        inside = _opened(candidate)
+        opened = _sorted([layer for layer in shown if layer is not candidate] + inside)
+        hidden = sum(layer.division.total for layer in opened[rows:])
+        if len(inside) == 1 or hidden <= _LARGEST_HIDDEN * whole:
+            shown = opened
+        else:
+            kept.add(id(candidate))
+    return tuple(shown[:rows]), sum(layer.division.total for layer in shown[rows:])
+
+
+def _sorted(layers: Iterable[Layer]) -> list[Layer]:
+    return sorted(layers, key=lambda layer: (-layer.division.total, layer.name))
 
 
 def _opened(layer: Layer) -> list[Layer]:

@@ -72,7 +72,7 @@ def _head(profile: Profile) -> str:
         (
             "time",
             seconds(words.unit_seconds(profile)),
-            [_per(profile), *rates[:1], *rates[-1:][: len(rates) - 1]],
+            [_per(profile), *(rate for rate in rates if rate.endswith("/s"))],
         ),
         ("bound by", words.bound_name(profile, profile.bound_by), _reached(profile)),
         ("energy", energy, [_per(profile), *energy_items[-2:]]),
@@ -202,7 +202,7 @@ def _memory(profile: Profile) -> str:
     table = _table(["at the peak", "bytes", "share"], rows, is_markup=True)
     owners = [
         [f"<code>{escape(name or 'outside modules')}</code>", binary(size), _share(size / memory.peak_bytes)]
-        for name, size in memory.by_module[:_ROWS]
+        for name, size in words.memory_owners(profile)[:_ROWS]
     ]
     inside = _table(["allocated by", "bytes", "share"], owners, is_markup=True) if owners else ""
     return f"<h2>Memory, {binary(memory.peak_bytes)} at its fullest</h2>\n{table}\n{inside}"

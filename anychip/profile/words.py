@@ -147,6 +147,18 @@ def memory_items(profile: Profile) -> list[str]:
     return [f"{kind_name(kind)} {binary(size)}" for kind, size in profile.memory.by_kind if size]
 
 
+def memory_owners(profile: Profile) -> list[tuple[str, int]]:
+    """(modules, bytes that they allocated), numbered modules of one pattern together, largest first."""
+    sums: dict[str, list[int]] = {}
+    for name, size in profile.memory.by_module:
+        pattern = ".".join("*" if part.isdigit() else part for part in name.split("."))
+        sums.setdefault(pattern, []).append(size)
+    named = [
+        (f"{name} ({len(sizes)}x)" if len(sizes) > 1 else name, sum(sizes)) for name, sizes in sums.items()
+    ]
+    return sorted(named, key=lambda item: (-item[1], item[0]))
+
+
 def range_text(value: Range, unit: str) -> str:
     """``1.2-2.4 mJ``, or one number where there is no range."""
     factor, prefix = scale(value.high)
@@ -189,14 +201,14 @@ def cost_text(profile: Profile) -> tuple[str, list[str]]:
     if cost is None:
         return "unknown", ["no price of this chip is known"]
     usd = cost.usd / portion.count
-    if portion.name == "run" or usd >= 0.01:
+    if usd >= 0.01:
         value = f"{usd:.3g} USD"
     else:
         value = f"{usd * 1e6:.3g} USD per million {PLURAL[portion.name]}"
     share = "" if cost.chip_share == 1 else f", 1 of its {1 / cost.chip_share} chips"
     return value, [
         f"{cost.instance} at {cost.hourly_usd.value:g} USD/h{share}",
-        cost.hourly_usd.source.where.split(";")[0],
+        cost.hourly_usd.source.where.rpartition(": ")[2],
     ]
 
 
