@@ -189,9 +189,8 @@ def _first_sentence(first: Candidate, unit: str, question: Question) -> str:
     if first.time_s is not None:
         parts.append(f"one {unit} takes {seconds(first.time_s.value)}, bound by {first.bound_by}")
     if first.hourly_usd is not None:
-        parts.append(
-            f"{first.count} chip{'s' if first.count > 1 else ''} cost {first.hourly_usd:.3g} USD an hour"
-        )
+        chips = f"{first.count} chips cost" if first.count > 1 else "the chip costs"
+        parts.append(f"{chips} {first.hourly_usd:.3g} USD an hour")
     return f"{parts[0]}: {', and '.join(parts[1:])}." if len(parts) > 1 else f"{parts[0]}."
 
 
