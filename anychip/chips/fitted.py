@@ -73,9 +73,9 @@ ACCESS_LATENCY_S = _fact(0.59e-6, "s", _ROWS, 0.5e-6, 1.25e-6)
 _SIMT_J_PER_FLOP = 14.3e-12
 
 #: Fitted parameters of the SystolicArray of a NeuronCore.
-TENSOR_ENGINE = {"efficiency": _fact(0.8, "1", _ENCODERS, 0.55, 1.0)}
+TENSOR_ENGINE = {"efficiency": _fact(0.86, "1", _ENCODERS, 0.55, 1.0)}
 #: Fitted parameters of the vector and scalar engines of a NeuronCore.
-VECTOR_ENGINE = {"efficiency": _fact(1 / 1.14, "1", _ENCODERS, 1 / 1.21, 1.0)}
+VECTOR_ENGINE = {"efficiency": _fact(1 / 1.11, "1", _ENCODERS, 1 / 1.21, 1.0)}
 _DECODE = Source(
     "fitted", "neuron_published.csv: LLM time per output token, inf2 and trn1 (44 rows)", _READ_ON
 )
@@ -170,7 +170,7 @@ def cpu_policy() -> Policy:
 
 def neuron_policy() -> Policy:
     """A graph compiled by neuronx-cc for one core: fused blocks, tensor and vector engines taking turns."""
-    block = _fact(9.2e-6, "s", _ENCODERS, 5.8e-6, 12.9e-6)
+    block = _fact(4e-6, "s", _ENCODERS, 0.0, 12.9e-6)
     call = _fact(166e-6, "s", _ENCODERS, 128e-6, 217e-6)
     host = _fact(8e9, "byte/s", _ENCODERS, 3.3e9, 10e9)
     return Policy(

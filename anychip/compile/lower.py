@@ -33,6 +33,8 @@ class Lowering:
     chip: Chip
     known_forms: dict[Any, tuple[Form, ...]] = field(default_factory=dict[Any, "tuple[Form, ...]"])
     _nests: dict[Any, Nest] = field(default_factory=dict[Any, Nest])
+    # By identity, since `forms` gives equal calls the same objects; the form is kept with its nest.
+    _singles: dict[int, tuple[Form, Nest]] = field(default_factory=dict[int, "tuple[Form, Nest]"])
 
     def program(self, graph: Graph) -> Program:
         """The program of a graph: equal segments, and equal kernels in different ones, are lowered once."""
@@ -74,7 +76,10 @@ class Lowering:
 
     def nest(self, form: Form) -> Nest:
         """The nest of one form by itself."""
-        return self.group_nest(Group.single(form))
+        known = self._singles.get(id(form))
+        if known is None:
+            known = self._singles[id(form)] = (form, self.group_nest(Group.single(form)))
+        return known[1]
 
 
 def _geometry(view: View) -> tuple[str, tuple[int, ...], tuple[int, ...]]:

@@ -14,6 +14,8 @@ from anychip.compile.layout import local_memory, shared_cache_bytes
 
 #: Most tiles that a core keeps in flight.
 _MOST_RESIDENT = 8
+#: Waves of tiles beyond which no library cuts sums into parts.
+_FULL_WAVES = 2
 
 
 class Problem(NamedTuple):
@@ -79,8 +81,10 @@ def choose(chip: Chip, problem: Problem) -> Tiling:
         step = _step(chip, m, n, problem)
         if step is None:
             continue
+        whole = Tiling(m, n, step, 1)
+        enough = whole.tiles(problem) >= _FULL_WAVES * chip.cores * resident_tiles(unit, whole)
         for splits in chip.policy.splits:
-            if splits > 1 and problem.k < splits * 2 * step:
+            if splits > 1 and (enough or problem.k < splits * 2 * step):
                 continue
             tiling = Tiling(m, n, step, splits)
             ticks = estimate(chip, unit, problem, tiling)

@@ -208,6 +208,7 @@ class Machine:
     def repeat(self, loop: _Repeat) -> None:
         """A loop: stepped until the state repeats, then skipped exactly."""
         seen: dict[tuple[int, ...], tuple[int, int, Counters]] = {}
+        outlines: set[tuple[int, ...]] = set()
         done = 0
         while done < loop.times:
             self.run(loop.body)
@@ -215,6 +216,12 @@ class Machine:
             if done == loop.times:
                 return
             if not self._skipping:
+                continue
+            # A state whose outline is new cannot repeat an earlier one; most of a transient ends here.
+            now = self.time
+            outline = tuple([t - now if t > now else 0 for t in self.engine_free])
+            if outline not in outlines and len(outlines) < REPEAT_LIMIT:
+                outlines.add(outline)
                 continue
             key = self._key()
             earlier = seen.get(key)
