@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import csv
 import difflib
+import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from fractions import Fraction
@@ -71,18 +72,37 @@ _ACCELERATORS: Mapping[str, str] = {
 }
 
 
+_COLUMN_OF: Mapping[Term, str] = {
+    "on-demand": "usd_per_hour",
+    "spot": "spot_usd_per_hour",
+    "reserved": "reserved_usd_per_hour",
+}
 _VANTAGE_KEYS: Mapping[Term, str] = {"on-demand": "ondemand", "spot": "spot_min"}
 
 
 def with_prices(path: str | Path, market: Market | None = None) -> Market:
     """A market with the prices of a file put over it.
 
+    Args:
+        path: of the file; see `read`.
+        market: to change; None for the packaged snapshot.
+
+    Raises:
+        InvalidInput: see `read`.
+    """
+    base = market or snapshot()
+    return base.with_instances(read(path, base))
+
+
+def read(path: str | Path, market: Market | None = None) -> tuple[Instance, ...]:
+    """The instances that a price file names.
+
     The file's format is told by its content: a price table (`COLUMNS`), a SkyPilot catalogue
     (``InstanceType``, ``Price`` ...) or Vantage's ``instances.json``.
 
     Args:
         path: of the file.
-        market: to change; None for the packaged snapshot.
+        market: which chips known instances carry; None for the packaged snapshot.
 
     Raises:
         InvalidInput: the file cannot be read or used; names the line, what is there and what is wanted.
@@ -97,12 +117,26 @@ def with_prices(path: str | Path, market: Market | None = None) -> Market:
         raise InvalidInput(f"{path}: not a text file; give a CSV or JSON file of prices") from None
     read_on = date.fromtimestamp(path.stat().st_mtime).isoformat()
     if text.lstrip().startswith(("[", "{")):
-        return base.with_instances(_vantage(path, text, read_on, base))
+        return tuple(_vantage(path, text, read_on, base))
     rows = csv.DictReader(text.splitlines())
     header = [name.strip() for name in rows.fieldnames or ()]
     if "InstanceType" in header and "Price" in header:
-        return base.with_instances(_skypilot(path, rows, read_on))
-    return base.with_instances(_table(path, text, header, read_on, base))
+        return tuple(_skypilot(path, rows, read_on))
+    return tuple(_table(path, text, header, read_on, base))
+
+
+def table_of(instances: Iterable[Instance]) -> str:
+    """The instances as a price table that `read` takes."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(COLUMNS)
+    for instance in instances:
+        prices = [
+            "" if (fact := instance.price(term)) is None else f"{fact.value:.10g}" for term in _COLUMN_OF
+        ]
+        described = (instance.region, instance.cloud, instance.chip, str(instance.chips))
+        rows.writerow((instance.name, prices[0], *described, *prices[1:]))
+    return text.getvalue()
 
 
 def _table(path: Path, text: str, header: list[str], read_on: str, base: Market) -> Iterator[Instance]:
@@ -165,14 +199,9 @@ def _described(where: str, row: Mapping[str, str], known: Instance | None, base:
 
 
 def _terms(where: str, row: Mapping[str, str], path: Path, read_on: str) -> dict[Term, Fact]:
-    columns: dict[Term, str] = {
-        "on-demand": "usd_per_hour",
-        "spot": "spot_usd_per_hour",
-        "reserved": "reserved_usd_per_hour",
-    }
     return {
         term: _price(where, column, row[column], path, read_on)
-        for term, column in columns.items()
+        for term, column in _COLUMN_OF.items()
         if row.get(column)
     }
 

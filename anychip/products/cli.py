@@ -32,6 +32,7 @@ COMMANDS: dict[str, Command] = {
     "run": Command("run_command", "run a PyTorch script on a chip: its results, time, energy and cost"),
     "choose": Command("choose.command", "rank every chip one can rent for a workload"),
     "chips": Command("chips", "list the catalogue; show a chip's blocks, facts and sources"),
+    "prices": Command("prices", "what the price snapshot covers; import SkyPilot's and Vantage's files"),
     "doctor": Command("doctor", "say what is installed, what is missing and what for"),
     "crosscheck": Command("crosscheck", "compare simulation and RTL on random chips, bits and cycles"),
     "conformance": Command("conformance", "run models and operators on the device against the CPU"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from anychip.chips import grid
 from anychip.chips.instances import TERMS, Market, snapshot
 from anychip.chips.names import NAMES
-from anychip.chips.prices import with_prices
+from anychip.chips.prices import read, table_of, with_prices
 from anychip.errors import InvalidInput, UnknownName
 
 
@@ -210,6 +210,21 @@ def test_vantage_list(tmp_path: Path) -> None:
     assert best is not None
     assert best.price().value == 1.5  # type: ignore[union-attr]
     assert best.price("spot") is None
+
+
+def test_a_table_is_read_back(tmp_path: Path) -> None:
+    """Every instance of the snapshot, written as a price table and read again."""
+    table = written(tmp_path, table_of(snapshot().instances), "all.csv")
+    again = {(each.name, each.region): each for each in read(table)}
+    assert len(again) == len(snapshot().instances)
+    for instance in snapshot().instances:
+        other = again[instance.name, instance.region]
+        assert (other.chip, other.chips, other.cloud) == (instance.chip, instance.chips, instance.cloud)
+        for term in TERMS:
+            left, right = instance.price(term), other.price(term)
+            assert (left is None) == (right is None)
+            if left is not None and right is not None:
+                assert right.value == pytest.approx(left.value)
 
 
 def test_market_adds_and_replaces() -> None:
