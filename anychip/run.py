@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ from anychip.errors import AnychipError, InvalidInput
 from anychip.profile import Profile, summarize
 from anychip.profile.money import Rent
 from anychip.profile.redaction import redacted
+from anychip.profile.summarize import HostOrder
 from anychip.programs.graph import Graph, Segment
 from anychip.simulate import Player, simulate
 
@@ -29,7 +29,7 @@ def profile_of(
     chip: Chip,
     *,
     rent: Rent | None = None,
-    host_order: dict[str, int] | None = None,
+    host_order: HostOrder | None = None,
 ) -> Profile:
     """What a captured workload costs on a chip.
 
@@ -37,7 +37,7 @@ def profile_of(
         graph: from any capture.
         chip: any chip; the graph is lowered for it.
         rent: what is paid for; None: no cost.
-        host_order: (operator, calls) that did not run in the chip's arithmetic.
+        host_order: nodes that did not run in the chip's arithmetic, see `summarize`.
     """
     program = lower(graph, chip)
     trace = simulate(program, chip)
@@ -185,17 +185,14 @@ def on(chip: str | Chip, **options: Any) -> Run:
     return Run(Settings(chip=find(chip) if isinstance(chip, str) else chip, **options))
 
 
-def host_order_of(graph: Graph) -> dict[str, int]:
-    """(operator, calls) of a graph whose values came from the host's library, not the chip's arithmetic."""
+def host_order_of(graph: Graph) -> list[frozenset[int]]:
+    """The nodes of every segment whose values came from the host's library, not the chip's arithmetic."""
     from anychip.frontends.torch.values import order_of
 
-    plays = Counter(graph.path)
-    calls: Counter[str] = Counter()
-    for index, count in plays.items():
-        for node in graph.segments[index].nodes:
-            if order_of(node) == "host order":
-                calls[node.operator] += count
-    return dict(calls)
+    return [
+        frozenset(number for number, node in enumerate(segment.nodes) if order_of(node) == "host order")
+        for segment in graph.segments
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,17 +20,20 @@ class Command(NamedTuple):
     """A product of the command line.
 
     Args:
-        module: has ``main(argv) -> int``; imported only when used.
+        module: imported only when used.
         summary: for the list of commands.
+        function: of the module, from arguments to exit code.
     """
 
     module: str
     summary: str
+    function: str = "main"
 
 
 COMMANDS: dict[str, Command] = {
     "run": Command("run_command", "run a PyTorch script on a chip: its results, time, energy and cost"),
     "choose": Command("choose.command", "rank every chip one can rent for a workload"),
+    "compare": Command("choose.command", "set chips side by side for a workload", "compare"),
     "chips": Command("chips", "list the catalogue; show a chip's blocks, facts and sources"),
     "prices": Command("prices", "what the price snapshot covers; import SkyPilot's and Vantage's files"),
     "doctor": Command("doctor", "say what is installed, what is missing and what for"),
@@ -80,7 +83,7 @@ def _run(argv: list[str]) -> int:
     if command is None:
         kind = "option" if argv[0].startswith("-") else "command"
         raise unknown_name(kind, argv[0], (*known, "--help", "--version"), "`anychip --help` lists all")
-    return import_module(_path(command)).main(argv[1:])
+    return getattr(import_module(_path(command)), command.function)(argv[1:])
 
 
 def offered() -> dict[str, Command]:

@@ -98,7 +98,7 @@ def path_of(place: Place) -> tuple[str, ...]:
     if place.phase == "optimizer":
         return (f"optimizer {place.module}".strip(),)
     if not place.module:
-        return (f"outside modules, {place.source or place.phase}",)
+        return (place.source or f"outside modules ({place.phase})",)
     return tuple(place.module.split("."))
 
 

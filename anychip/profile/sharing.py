@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from anychip.blocks import VectorUnit
 from anychip.chips import Chip
@@ -36,6 +36,15 @@ class Share:
     moved: float = 1.0
 
 
+class _Need(NamedTuple):
+    """What one operator needs by itself, at peak rates."""
+
+    seconds: float
+    macs: float
+    moved_bytes: float
+    operations: int
+
+
 class Sharing:
     """Shares kernels of one chip, and remembers what operators demand."""
 
@@ -49,7 +58,7 @@ class Sharing:
         self._macs_per_second = chip.matrix.native_macs_per_cycle * chip.clock_of(chip.matrix) * chip.cores
         peaks = link_peaks(chip)
         self._bytes_per_second = peaks[chip.load.links[0]] if chip.load.links else max(peaks.values())
-        self._known: dict[Any, tuple[float, float, float]] = {}
+        self._known: dict[Any, _Need] = {}
 
     def shares(self, segment: Segment, kernel: Kernel) -> tuple[Share, ...]:
         """Shares of a kernel's places, the largest first; they add up to 1."""
@@ -59,7 +68,8 @@ class Sharing:
             return (Share(kernel.place),)
         sums = {place: [0.0, 0.0, 0.0] for place in places}
         for node in nodes:
-            for i, amount in enumerate(self._demand(node)):
+            need = self._need(node)
+            for i, amount in enumerate((need.seconds, need.macs, need.moved_bytes)):
                 sums[node.place][i] += amount
         whole = [sum(amounts[i] for amounts in sums.values()) for i in range(3)]
         shares = [
@@ -68,10 +78,16 @@ class Sharing:
         ]
         return tuple(sorted(shares, key=lambda share: (-share.time, share.place.module, share.place.source)))
 
-    def _demand(self, node: Node) -> tuple[float, float, float]:
-        """Seconds at peak rates, multiply-adds and bytes of one operator."""
-        key = (node.operator, node.attributes, *((v.format, v.shape, v.strides) for v in node.inputs),
-               *((v.format, v.shape, v.strides) for v in node.outputs))  # fmt: skip
+    def operations(self, node: Node) -> int:
+        """Arithmetic of an operator, a multiply-add counted as two."""
+        return self._need(node).operations
+
+    def _need(self, node: Node) -> _Need:
+        key = (
+            node.operator,
+            node.attributes,
+            *((view.format, view.shape, view.strides) for view in (*node.inputs, *node.outputs)),
+        )
         known = self._known.get(key)
         if known is None:
             need = total(work(form) for form in meaning(node))
@@ -81,7 +97,9 @@ class Sharing:
                 lanes / self._lanes_per_second,
                 need.bytes / self._bytes_per_second,
             )
-            known = self._known[key] = (seconds, float(need.total_macs), float(need.bytes))
+            known = self._known[key] = _Need(
+                seconds, float(need.total_macs), float(need.bytes), need.operations
+            )
         return known
 
 

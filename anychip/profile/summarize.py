@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -32,6 +32,9 @@ from anychip.programs.program import Demand, Kernel, Program
 from anychip.simulate.machine import link_peaks, rate_ticks
 from anychip.simulate.trace import Span, Trace
 
+#: Numbers of nodes, of every segment.
+HostOrder = Sequence[frozenset[int]]
+
 
 def summarize(
     graph: Graph,
@@ -40,7 +43,7 @@ def summarize(
     chip: Chip,
     *,
     rent: Rent | None = None,
-    host_order: Mapping[str, int] | None = None,
+    host_order: HostOrder | None = None,
 ) -> Profile:
     """What a workload costs on a chip, and why.
 
@@ -50,8 +53,8 @@ def summarize(
         trace: the program simulated.
         chip: the same chip.
         rent: what is paid for; None if no price is known.
-        host_order: (operator, calls) whose values came from the host's library and not from the chip's
-            arithmetic; None where no values were computed.
+        host_order: of every segment, the numbers of the nodes whose values came from the host's library
+            and not from the chip's arithmetic; None where no values were computed.
     """
     accounts = _Accounts(graph, program, trace, chip, rent)
     pieces = cut(graph)
@@ -86,8 +89,8 @@ def summarize(
         ),
         roof=_roof(chip),
         rests_on=provenance.shares(),
-        chip_semantics=accounts.chip_semantics(host_order) if graph.with_values else None,
-        host_order=tuple(sorted((host_order or {}).items(), key=lambda item: (-item[1], item[0]))),
+        chip_semantics=None if host_order is None else accounts.chip_semantics(host_order),
+        host_order=() if host_order is None else accounts.host_calls(host_order),
         notes=tuple(_notes(graph, trace, chip, everything)),
         timeline=timeline_of(
             graph,
@@ -230,20 +233,25 @@ class _Accounts:
             groups[key] = replace(group, count=group.count + 1, ticks=group.ticks + ticks)
         return list(groups.values())
 
-    def chip_semantics(self, host_order: Mapping[str, int] | None) -> float | None:
-        """Share of the arithmetic (a multiply-add counts as two) that was done as the chip does it."""
+    def chip_semantics(self, host_order: HostOrder) -> float | None:
+        """Share of the arithmetic that was done as the chip does it; None if there was none."""
         on_host, whole = 0, 0
         for index, plays in self._plays.items():
-            nodes = self.graph.segments[index].nodes
-            for kernel, span in zip(self.program.segments[index], self.trace.segments[index], strict=True):
-                operations = plays * _operations(span.demand)
+            for number, node in enumerate(self.graph.segments[index].nodes):
+                operations = plays * self.sharing.operations(node)
                 whole += operations
-                names = {nodes[number].operator for number in kernel.nodes}
-                if host_order and names & host_order.keys():
+                if number in host_order[index]:
                     on_host += operations
-                else:
-                    on_host += plays * span.demand.host_operations
         return 1 - on_host / whole if whole else None
+
+    def host_calls(self, host_order: HostOrder) -> tuple[tuple[str, int], ...]:
+        """(operator, calls) that ran in the host's order, the most frequent first."""
+        calls: Counter[str] = Counter()
+        for index, plays in self._plays.items():
+            nodes = self.graph.segments[index].nodes
+            for number in host_order[index]:
+                calls[nodes[number].operator] += plays
+        return tuple(sorted(calls.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _role(chip: Chip, engine: str) -> Literal["matrix", "vector", "transfer"]:
@@ -251,12 +259,6 @@ def _role(chip: Chip, engine: str) -> Literal["matrix", "vector", "transfer"]:
     if isinstance(block, MatrixEngine):
         return "matrix"
     return "transfer" if isinstance(block, DmaEngine) else "vector"
-
-
-def _operations(demand: Demand) -> int:
-    macs = sum(count for _, count in demand.macs)
-    lanes = sum(count for _, count in demand.lane_operations)
-    return 2 * macs + lanes + demand.host_operations
 
 
 def _spent(
