@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from anychip.arithmetic.recipe import IDENTITY, Constant, Lane, Operable, Recipe, traced
 from anychip.operators.arguments import Arguments, Tensor, merged, operand
@@ -170,6 +171,30 @@ def scaled_product(a: Arguments) -> tuple[Form, ...]:
     return (contract(a.tensor("self"), a.tensor("mat2"), a.results[0], recipe, extras),)
 
 
+def grouped_product(a: Arguments) -> tuple[Form, ...] | None:
+    """_grouped_mm: each group of rows (or columns, or of the summed dimension) meets its own matrix.
+
+    Where the groups end is data, so that the form states the work of all: every row once, every matrix read.
+    """
+    left, right, result = a.tensor("self"), a.tensor("mat2"), a.results[0]
+    ranks = (len(left.shape), len(right.shape))
+    if ranks == (3, 3):
+        return (contract(left, right, result),)
+    one = right.viewed(right.shape[-2:], right.strides[-2:])
+    other = left.viewed(left.shape[-2:], left.strides[-2:])
+    flat = result.viewed(result.shape[-2:], result.strides[-2:])
+    form = contract(other, one, flat)
+    return (
+        replace(
+            form,
+            left=replace(form.left, distinct=left.distinct),
+            right=replace(form.right, distinct=right.distinct),
+            result=replace(form.result, distinct=result.distinct),
+        ),
+    )
+
+
+register("_grouped_mm", "contraction", "self mat2 offs bias", real(grouped_product))
 register("mm bmm", "contraction", "self mat2", real(product))
 register("addmm", "contraction", "self mat1 mat2", real(added_product("mat1", "mat2")))
 register("baddbmm", "contraction", "self batch1 batch2", real(added_product("batch1", "batch2")))

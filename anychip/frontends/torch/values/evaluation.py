@@ -343,7 +343,8 @@ class Evaluator:
             return windowed(tensor, operand, extents).reshape(shape)
         first = tensor.storage_offset() + operand.offset
         if max(map(len, groups)) <= 1:
-            return tensor.as_strided(shape, _three(*groups, operand.strides), first)
+            strides = _three(groups[0], groups[1], groups[2], operand.strides)
+            return tensor.as_strided(shape, strides, first)
         return tensor.as_strided(extents, operand.strides, first).reshape(shape)
 
     def as_read(self, values: Tensor, stored: str) -> Tensor:
@@ -361,11 +362,43 @@ class Evaluator:
     # --- attention
 
     def attention(self, form: Attention, ports: Ports) -> None:
-        """The contractions and rows that it means; a causal mask is an operand of minus infinities."""
+        """The contractions and rows that it means; a causal mask is an operand."""
         if form.causal:
-            mask = torch.ones(form.queries, form.keys, dtype=torch.bool).tril_()
-            ports.tensors["causal"] = mask
+            ports.tensors["causal"] = torch.ones(form.queries, form.keys, dtype=torch.bool).tril_()
+        if form.key_heads != form.heads:
+            self.shared_heads(form, ports)
+            return
         self.run(decomposed(form), ports)
+
+    def shared_heads(self, form: Attention, ports: Ports) -> None:
+        """Key heads that several query heads share: each gets a copy; gradients are sums over the copies."""
+        group = form.heads // form.key_heads
+        operands, results, sums = list(form.operands), list(form.results), list[tuple[Operand, str]]()
+        for index, (operand, role) in enumerate(zip(operands, form.roles, strict=False)):
+            if role in ("key", "value"):
+                width = form.width if role == "key" else form.value_width
+                view = self.view(operand, (form.batch, form.key_heads, form.keys, width), ports)
+                copies = view.repeat_interleave(group, 1).contiguous()
+                ports.tensors[f"copies of {role}"] = copies
+                operands[index] = replace(
+                    operand, port=f"copies of {role}", strides=copies.stride(), offset=0
+                )
+        for index, (operand, role) in enumerate(zip(results, form.roles[len(operands) :], strict=True)):
+            if role in ("grad_key", "grad_value"):
+                width = form.width if role == "grad_key" else form.value_width
+                wide = torch.empty(form.batch, form.heads, form.keys, width)
+                ports.tensors[f"parts of {role}"] = wide
+                results[index] = replace(
+                    operand, port=f"parts of {role}", format="fp32", strides=wide.stride(), offset=0
+                )
+                sums.append((operand, role))
+        whole = replace(form, key_heads=form.heads, operands=tuple(operands), results=tuple(results))
+        self.run(decomposed(whole), ports)
+        for operand, role in sums:
+            wide = ports[f"parts of {role}"]
+            parts = wide.unflatten(1, (form.key_heads, group)).permute(0, 1, 3, 4, 2)
+            total = self.engine.sum(parts.reshape(-1, group)).reshape(parts.shape[:-1])
+            self.write(operand, total.shape, total, ports)
 
 
 def _three(

@@ -8,6 +8,7 @@ are not here: a compiler may have fused them. Tests hold every entry against the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -42,6 +43,10 @@ _CHOICES = frozenset(
     "_foreach_maximum.List _foreach_minimum.List max_pool2d_with_indices.default "
     "max_pool3d_with_indices.default positive.default cummax.default cummin.default".split()
 )
+#: Two roundings, in kernels that PyTorch's compiler may or may not have fused: asked once per process.
+_PROBED = frozenset(
+    "_foreach_addcdiv.Scalar _foreach_addcdiv.ScalarList addcdiv.default sigmoid_backward.default".split()
+)
 _CASTS = frozenset(("copy.default", "_to_copy.default"))
 _NARROW = frozenset((torch.float32, torch.bfloat16, torch.float16))
 
@@ -59,6 +64,8 @@ def is_exact(name: str) -> Check | None:
         return _rounded_once
     if entry.name in _SINGLE:
         return _single
+    if entry.name in _PROBED:
+        return _unfused
     return None
 
 
@@ -89,6 +96,25 @@ def _single(tensors: Sequence[torch.Tensor], attributes: Any, store: Store) -> b
     return all(t.dtype is torch.float32 or not t.dtype.is_floating_point for t in tensors) and _plain(
         attributes
     )
+
+
+@cache
+def divides_after_multiplying() -> bool:
+    """Whether PyTorch's fp32 kernels round between the operations of ``x + a * y / z`` on this processor."""
+    generator = torch.Generator().manual_seed(1)
+    x, y, z = (torch.randn(4099, generator=generator) for _ in range(3))
+    separate = torch.add(x, torch.div(torch.mul(y, torch.tensor(0.37)), z))
+    gate = torch.mul(torch.mul(x, torch.sub(torch.tensor(1.0), y)), y)
+    fused = torch.addcdiv(x, y, z, value=0.37)
+    return torch.equal(separate, fused) and torch.equal(gate, torch.ops.aten.sigmoid_backward(x, y))
+
+
+def _unfused(tensors: Sequence[torch.Tensor], attributes: Any, store: Store) -> bool:
+    """Dense fp32 operands, as the probe has them."""
+    del attributes, store
+    if any(t.dtype is not torch.float32 or not t.is_contiguous() for t in tensors):
+        return False
+    return divides_after_multiplying()
 
 
 def _chosen(tensors: Sequence[torch.Tensor], attributes: Any, store: Store) -> bool:

@@ -138,6 +138,38 @@ class Handler:
         return args[position] if position < len(args) else kwargs[first]
 
 
+class Grouped(Handler):
+    """The product whose groups end where data says: one product per group."""
+
+    def __call__(
+        self,
+        left: Tensor,
+        right: Tensor,
+        offs: Tensor | None = None,
+        bias: Tensor | None = None,
+        out_dtype: torch.dtype | None = None,
+    ) -> Any:
+        """Evaluates a call; rows or columns that belong to no group are zero."""
+        del out_dtype
+        if offs is None or bias is not None or not left.is_floating_point():
+            return self.operator(left, right, offs, bias)
+        product = self.values(torch.ops.aten.mm.default) or torch.ops.aten.mm.default
+        shape = (left.shape[-2], right.shape[-1])
+        if left.dim() == right.dim() == 2:
+            shape = (offs.numel(), *shape)
+        result = torch.zeros(shape, dtype=left.dtype)
+        first = 0
+        for group, last in enumerate(offs.tolist()):
+            if left.dim() == 2 and right.dim() == 3:
+                result[first:last] = product(left[first:last], right[group])
+            elif left.dim() == 3:
+                result[:, first:last] = product(left[group], right[:, first:last])
+            else:
+                result[group] = product(left[:, first:last], right[first:last])
+            first = last
+        return result
+
+
 class Values:
     """Every kernel of one arithmetic; give an instance to a capture as its handlers.
 
@@ -160,9 +192,12 @@ class Values:
         return self._handlers[operator]
 
     def _made(self, operator: Any) -> Callable[..., Any] | None:
-        entry = find(Schema(operator).name)
+        name = Schema(operator).name
+        entry = find(name)
         if entry is None or entry.kind not in _COMPUTING:
             return None
+        if name == "aten._grouped_mm.default":
+            return Grouped(operator, self)
         return Handler(operator, self)
 
     def begin_step(self, step: int) -> None:

@@ -115,7 +115,7 @@ _PLAIN: dict[str, Callable[..., Tensor]] = {
 #: Steps with an ``out=`` that writes fp32 registers without an intermediate.
 _IN_PLACE = frozenset("add sub mul div neg abs maximum minimum floor ceil trunc sign".split())
 #: Elements of one block of `streams`: a few registers of it stay in the second-level cache.
-_STREAM = 1 << 15
+_STREAM = 1 << 16
 _COMPARISONS = frozenset("eq ne lt le gt ge isnan sign_bit".split())
 
 
@@ -230,14 +230,14 @@ class Lanes:
                 blocks.append(tensor.split(_STREAM))
             else:
                 return False
-        scratch = torch.empty(self._registers, min(count, _STREAM))
+        scratch = list(torch.empty(self._registers, min(count, _STREAM)).unbind(0))
         for index in range(-(-count // _STREAM)):
             size = min(_STREAM, count - index * _STREAM)
             held: list[Any] = [
                 each if parts is None else parts[index]
                 for each, parts in zip((*operands, *results), blocks, strict=True)
             ]
-            held += [row[:size] for row in scratch] if size < scratch.shape[1] else list(scratch)
+            held += [row[:size] for row in scratch] if size < min(count, _STREAM) else scratch
             for function, arguments, target in self._program:
                 function(*[held[a] if type(a) is int else a for a in arguments], out=held[target])
         return True
