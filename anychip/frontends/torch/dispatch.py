@@ -77,9 +77,19 @@ def dispatch(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None
 def _view(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
     base = args[0]
     inner = plan.operator(base.elements, *args[1:], **(kwargs or {}))
+    if torch.is_inference_mode_enabled() and not base.is_inference():
+        # In inference mode a view of an ordinary tensor is an ordinary tensor.
+        with torch.inference_mode(mode=False):
+            return _wrap_views(inner, base.memory)
     if type(inner) is torch.Tensor:
         return wrap(inner, base.memory, DEVICE.handle)
-    return type(inner)(wrap(each, base.memory, DEVICE.handle) for each in inner)
+    return _wrap_views(inner, base.memory)
+
+
+def _wrap_views(inner: Any, memory: Storage) -> Any:
+    if isinstance(inner, torch.Tensor):
+        return wrap(inner, memory, DEVICE.handle)
+    return type(inner)(wrap(each, memory, DEVICE.handle) for each in inner)
 
 
 def evaluate(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:

@@ -107,7 +107,7 @@ class Recorder:
             del self.records[:count]
             ends, self._forward_ends = self._forward_ends, []
             self.operators += count
-            trains = any(PLACES[record[5]].phase == "backward" for record in records)
+            trains = any(PLACES[place].phase == "backward" for place in {record[5] for record in records})
             start = 0
             for position, mark in ends:
                 if not trains and ended_by != "step":
@@ -125,14 +125,7 @@ class Recorder:
             self._to_device_bytes = self._to_host_bytes = 0
         if not records:
             return
-        numbers: dict[Allocation, int] = {}
-        number_of = numbers.setdefault
-        key: list[Any] = [ended_by]
-        for plan, skeleton, _, reads, writes, place in records:
-            key.append((plan.index, skeleton, place))
-            key += [(number_of(allocation, len(numbers)), geometry) for allocation, geometry in reads]
-            key += [(number_of(allocation, len(numbers)), geometry) for allocation, geometry in writes]
-        signature = tuple(key)
+        signature = _signature(records, ended_by)
         index = self._known.get(signature)
         if index is None:
             index = self._known[signature] = len(self.segments)
@@ -152,6 +145,35 @@ class Recorder:
             transfers=tuple(self.transfers),
             with_values=self.with_values,
         )
+
+
+def _signature(records: list[Record], ended_by: str) -> tuple[Any, ...]:
+    """What two lists of records share if they are the same segment; this is the hot part of a cut.
+
+    A plan stands before each call's entries, and its skeleton says how many tensors it reads, so the flat
+    list is unambiguous.
+    """
+    numbers: dict[Allocation, int] = {}
+    known = numbers.get
+    key: list[Any] = [ended_by]
+    append = key.append
+    for plan, skeleton, _, reads, writes, place in records:
+        append(plan)
+        append(skeleton)
+        append(place)
+        for allocation, geometry in reads:
+            number = known(allocation)
+            if number is None:
+                number = numbers[allocation] = len(numbers)
+            append(number)
+            append(geometry)
+        for allocation, geometry in writes:
+            number = known(allocation)
+            if number is None:
+                number = numbers[allocation] = len(numbers)
+            append(number)
+            append(geometry)
+    return tuple(key)
 
 
 def _segment(records: list[Record], ended_by: str) -> Segment:

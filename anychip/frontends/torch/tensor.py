@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from anychip.errors import NotModelled
 from anychip.frontends.torch.memory import Storage
 
 #: (element type, extents, strides, offset): what of its storage a tensor shows.
@@ -185,6 +186,9 @@ def wrap(inner: torch.Tensor, memory: Storage, device: torch.device) -> DeviceTe
         geometry = (inner.dtype, inner.shape, inner.stride(), inner.storage_offset())
     else:
         geometry = geometry_of(inner)
+        if layout is not torch.sparse_coo:
+            # PyTorch's core ends the process when it is asked for the layout of such a wrapper.
+            raise NotModelled(f"tensors of layout {layout} cannot be on the device; use sparse_coo or dense")
     outer = _make_wrapper(
         DeviceTensor, geometry[1], geometry[2], geometry[3], None, geometry[0], layout, device
     )
