@@ -19,6 +19,7 @@ from anychip.rtl.basecamp import basecamp_verilog
 from anychip.rtl.encoding import Encoding
 from anychip.rtl.hardware import Hardware
 from anychip.rtl.verilator import build_design
+from anychip.rtl.verilog import Source
 
 _MICROCODE, _CONSTANTS, _TABLES = 1, 2, 3
 _NOT_DONE, _OUTSIDE = -1, -2
@@ -47,14 +48,18 @@ class Board:
     Args:
         hardware: parameters of the build; built now if it is not in the cache.
         curves: the unit that the tables imitate.
+        flat: compile the one file that synthesis reads, units inside; slower to build, same behaviour.
 
     Raises:
         MissingTool: without Verilator, a C++ compiler or pyosys.
     """
 
-    def __init__(self, hardware: Hardware, curves: Curves) -> None:
+    def __init__(self, hardware: Hardware, curves: Curves, *, flat: bool = False) -> None:
         self.hardware, self._curves = hardware, curves
-        self._library = build_design(basecamp_verilog(hardware), driver(hardware))
+        source = basecamp_verilog(hardware)
+        if flat:
+            source = Source(source.name, source.ports, source.whole)
+        self._library = build_design(source, driver(hardware))
         self._library.create.restype = ctypes.c_void_p
         self._library.run.restype = ctypes.c_int64
         self._chip = ctypes.c_void_p(self._library.create())

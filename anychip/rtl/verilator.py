@@ -24,7 +24,9 @@ from anychip.errors import InvalidInput, MissingTool
 from anychip.rtl.verilog import Port, Source
 
 WARNINGS = ("-Wno-lint", "-Wno-style", "-Wno-fatal")
-COMPILE = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-w")
+COMPILE = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-w")
+#: So that several models in one process never share a symbol; other compilers and linkers do not need them.
+GNU_COMPILE, GNU_LINK = ("-fno-gnu-unique",), ("-Wl,-Bsymbolic",)
 RUNTIME = ("verilated.cpp", "verilated_dpi.cpp", "verilated_threads.cpp")
 
 
@@ -81,7 +83,7 @@ def build_design(source: Source, driver: str) -> ctypes.CDLL:
         (folder / "units.sv").write_text(foreign)
         _verilate(folder, source.name, ["design.v"] + (["units.sv"] if units else []))
         (folder / "unity.cpp").write_text(_unity(folder) + _EXPORT + driver)
-        _run([_compiler(), "-O1", *COMPILE, *_includes(), "-c", "unity.cpp", "-o", str(target)], folder)
+        _run([_compiler(), "-O1", *_flags(), "-c", "unity.cpp", "-o", str(target)], folder)
 
     alone = _kept(f"{source.name}-{_digest(source.text, foreign, driver)}.o", compile_alone)
 
@@ -194,7 +196,7 @@ def _unit_object(source: Source) -> Path:
         (folder / "unit.v").write_text(source.text)
         _verilate(folder, source.name, ["unit.v"], prefix=f"V{source.name}")
         (folder / "unity.cpp").write_text(_unity(folder) + _EXPORT + driver)
-        _run([_compiler(), "-O1", *COMPILE, *_includes(), "-c", "unity.cpp", "-o", str(target)], folder)
+        _run([_compiler(), "-O1", *_flags(), "-c", "unity.cpp", "-o", str(target)], folder)
 
     return _kept(f"{source.name}-{_digest(source.digest, driver)}.o", make)
 
@@ -205,7 +207,7 @@ def _runtime_objects() -> list[Path]:
     def maker(file: str) -> Callable[[Path, Path], None]:
         def make(folder: Path, target: Path) -> None:
             path = str(_verilator_root() / "include" / file)
-            _run([_compiler(), "-O2", *COMPILE, *_includes(), "-c", path, "-o", str(target)], folder)
+            _run([_compiler(), "-O2", *_flags(), "-c", path, "-o", str(target)], folder)
 
         return make
 
@@ -223,13 +225,14 @@ def _unity(folder: Path) -> str:
     return "".join(f'#include "generated/{path.name}"\n' for path in generated)
 
 
-def _includes() -> list[str]:
+def _flags() -> list[str]:
     include = _verilator_root() / "include"
-    return [f"-I{include}", f"-I{include / 'vltstd'}"]
+    return [*COMPILE, *(GNU_COMPILE if _is_gnu() else ()), f"-I{include}", f"-I{include / 'vltstd'}"]
 
 
 def _link(folder: Path, target: Path, objects: list[str]) -> None:
-    _run([_compiler(), "-shared", "-Wl,-Bsymbolic", "-o", str(target), *objects, "-pthread"], folder)
+    symbols = GNU_LINK if _is_gnu() else ()
+    _run([_compiler(), "-shared", *symbols, "-o", str(target), *objects, "-pthread"], folder)
 
 
 def kept_text(key: str, name: str, make: Callable[[], str]) -> str:
@@ -266,14 +269,19 @@ def _compiler() -> str:
 
 
 @functools.cache
+def _is_gnu() -> bool:
+    return "Free Software Foundation" in _run([_compiler(), "--version"], Path.cwd())
+
+
+@functools.cache
 def _verilator_root() -> Path:
     return Path(_run(["verilator", "--getenv", "VERILATOR_ROOT"], Path.cwd()).strip())
 
 
 @functools.cache
 def _tool_versions() -> str:
-    lines = [_run([tool, "--version"], Path.cwd()).splitlines()[0] for tool in ("verilator", _compiler())]
-    return "\n".join([*lines, *COMPILE])
+    versions = [_run([tool, "--version"], Path.cwd()) for tool in ("verilator", _compiler())]
+    return "\n".join([*versions, *COMPILE])
 
 
 def _digest(*parts: str) -> str:

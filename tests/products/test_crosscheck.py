@@ -81,6 +81,7 @@ def test_the_command_reports_and_writes_json(tmp_path: Path, capsys: pytest.Capt
         (["--runs", "0"], "--runs 0, --workers"),
         (["--runs", "few"], "argument --runs: invalid int value: 'few'"),
         (["--runs", "4", "--only", "4"], "--only 4 of 4 runs; choose 0 to 3"),
+        (["--json", "/nowhere/summary.json"], "folder /nowhere does not exist; create it first"),
     ],
 )
 def test_wrong_options_are_one_message(arguments: list[str], message: str) -> None:

@@ -161,6 +161,38 @@ def test_lane_operations_have_the_values_of_the_numerics(board: Board) -> None:
 
 
 @needs_tools
+def test_the_whole_verilog_behaves_as_the_parts_do() -> None:
+    """Units are foreign functions in the usual build; the one file for synthesis must do the same."""
+    chip = basecamp(rows=1, columns=2, lanes=1, link_bytes_per_cycle=2)
+    hardware = hardware_of(chip)
+    product = Instruction(
+        "matrix", "multiply", (Slot("a"), Slot("b")), (Slot("accumulators", fresh=True),), (1, 1, 9), "bf16"
+    )
+    drain = Instruction(
+        "vector",
+        "drain",
+        (Slot("accumulators"), Slot("a")),
+        (Slot("out", fresh=True),),
+        (1, 1),
+        "bf16",
+        traced(2, lambda x, y: x / (y + 7.0)),
+    )
+    kernel = kernel_of((load(9), load(9, "b"), product, drain, store(1)), 9)
+    random = np.random.default_rng(3)
+    memory = random.integers(0x3F00, 0x4100, 20, dtype=np.uint16).view(np.uint8)
+    memories, runs = [], []
+    for flat in (False, True):
+        board = Board(hardware, chip.numerics.curves, flat=flat)
+        memories.append(memory.copy())
+        runs.append(board.run(kernel, {0: 0, 1: 18}, memories[-1], 1000))
+        board.close()
+    assert runs[0].cycles == runs[1].cycles
+    assert np.array_equal(memories[0], memories[1])
+    assert not np.array_equal(memories[0], memory)
+    assert np.array_equal(runs[0].sums[0], runs[1].sums[0])
+
+
+@needs_tools
 def test_hardware_that_hangs_or_leaves_its_memory_is_an_error(board: Board) -> None:
     kernel = kernel_of((load(16),), 16)
     with pytest.raises(HardwareStopped, match="kernel timing is not done after 5 cycles"):

@@ -22,6 +22,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from anychip.errors import InvalidInput, MissingTool
+from anychip.products.arguments import Parser
+from anychip.profile.writing import check_writable, write_text
 
 SCHEMA = "anychip.crosscheck/1"
 #: Differences printed before the rest is only counted.
@@ -51,6 +53,8 @@ def main(argv: Sequence[str]) -> int:
     console = Console(stderr=False, highlight=False)
     from anychip.products.crosscheck.work import Plan
 
+    if options.json is not None:
+        check_writable(Path(options.json))
     missing = None if not options.no_hardware else "left out by --no-hardware"
     if missing is None:
         missing = _missing_tools()
@@ -64,23 +68,13 @@ def main(argv: Sequence[str]) -> int:
     _print(console, plan, results, elapsed, missing)
     if options.json is not None:
         summary = json.dumps(_summary(plan, results, elapsed, missing), indent=2) + "\n"
-        _write(Path(options.json), summary)
+        write_text(Path(options.json), [summary])
     return 0 if results.passed else 1
 
 
-class _Parser(argparse.ArgumentParser):
-    """Complains as the rest of anychip does."""
-
-    def error(self, message: str) -> Any:
-        raise InvalidInput(f"anychip crosscheck: {message}; `anychip crosscheck --help` explains")
-
-
 def _options(argv: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(
-        prog="anychip crosscheck",
-        description="Compare operator level, instruction level and RTL on random basecamps.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = Parser(
+        "crosscheck", "Compare operator level, instruction level and RTL on random basecamps.", _EPILOG
     )
     parser.add_argument("--runs", type=int, default=60, metavar="N", help="cases (default 60)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of everything random (default 0)")
@@ -88,7 +82,7 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--json", metavar="FILE", help=f"write a summary ({SCHEMA})")
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1), help="processes")
     parser.add_argument("--no-hardware", action="store_true", help="leave RTL out")
-    options = parser.parse_args(list(argv))
+    options = parser.parse(argv)
     if options.runs < 1 or options.workers < 1 or options.seed < 0:
         raise InvalidInput(
             f"anychip crosscheck: --runs {options.runs}, --workers {options.workers}, --seed {options.seed}; "
@@ -247,14 +241,3 @@ def _summary(plan: Any, results: Any, elapsed: float, missing: str | None) -> di
         ],
         "mutants_unchecked": [f"{each.level}: {each.name}" for each in results.unchecked],
     }
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InvalidInput(f"anychip crosscheck: cannot write {path}: {error.strerror}") from error

@@ -36,7 +36,7 @@ from anychip.rtl.hardware import MUTANTS as HARDWARE_MUTANTS
 from anychip.simulate.machine import simulate_nest
 
 #: Random cases on which a mutant is tried before it counts as a survivor.
-TRIES = 40
+TRIES = 100
 #: The first of them also run without a mistake, and must show no difference.
 CONTROLS = 6
 
