@@ -70,7 +70,8 @@ def divide(chip: Chip, span: Span) -> Division:
 
     Launch and host time are the span's own. Of the rest, `Span.ideal_ticks` is ideal. What exceeds it is
     memory wait as far as the busiest compute engine waited for transfers longer than the ideal itself
-    makes it wait; the remainder is fill and drain.
+    makes it wait; the remainder is fill and drain. Waiting for a free buffer is waiting for transfers where
+    a transfer engine was the busiest of the others, for it is what has not yet emptied the buffer.
 
     Returns:
         parts that add up to ``span.ticks``.
@@ -84,8 +85,11 @@ def divide(chip: Chip, span: Span) -> Division:
     engine = busiest_engine(chip, span)
     waited = 0
     if engine is not None:
-        _, time = engine
+        name, time = engine
         transfers = _transfer_causes(chip)
+        others = [(each.busy, other) for other, each in span.engines if other != name]
+        if others and isinstance(chip.engines[max(others)[1]].block, DmaEngine):
+            transfers.add("buffer")
         for_memory = sum(ticks for cause, ticks in time.waits if cause in transfers)
         waited = min(excess, max(0, for_memory - max(0, ideal - time.busy)))
     return Division(

@@ -12,7 +12,7 @@ from anychip.errors import InvalidInput
 from anychip.frontends.torch.device import install
 from anychip.frontends.torch.dispatch import DEVICE, Handlers, host_order
 from anychip.frontends.torch.memory import LEDGER
-from anychip.frontends.torch.places import STATE, ModuleWatch, set_source_root
+from anychip.frontends.torch.places import PLACES, STATE, ModuleWatch, set_source_root
 from anychip.frontends.torch.recorder import Recorder
 from anychip.frontends.torch.tensor import DeviceTensor
 from anychip.programs.graph import Graph
@@ -31,7 +31,7 @@ class Capture:
         handlers: kernels in that arithmetic, per overload; without it PyTorch's CPU kernels compute.
         with_values: False computes nothing and allocates nothing.
         stop_after_steps: `StopCapture` is raised when so many optimizer steps are done.
-        stop_after_forwards: the same for top-level forward passes.
+        stop_after_forwards: the same for top-level forward passes, as long as nothing is trained.
         source_root: folder to which source lines are relative.
 
     Example:
@@ -56,6 +56,7 @@ class Capture:
         self._with_values = with_values
         self._stop_after_steps = stop_after_steps
         self._stop_after_forwards = stop_after_forwards
+        self._inferences = 0
         self._source_root = source_root
         self._watch = ModuleWatch(self._root_called, self._root_returned)
         self._hooks: list[Any] = []
@@ -102,8 +103,19 @@ class Capture:
             return
         items, tokens = _batch(args, kwargs)
         self.recorder.forward(items, tokens)
-        if self._stop_after_forwards is not None and self.recorder.forwards >= self._stop_after_forwards:
+        if self._are_forwards_enough(module):
             raise StopCapture
+
+    def _are_forwards_enough(self, module: Any) -> bool:
+        """Whether so many forward passes were made that train nothing."""
+        limit = self._stop_after_forwards
+        if limit is None or self.recorder.steps:
+            return False
+        if module.training and torch.is_grad_enabled():
+            # A backward may still follow: one pass later it has, or this is inference all the same.
+            return self.recorder.forwards > limit and not any(place.phase == "backward" for place in PLACES)
+        self._inferences += 1
+        return self._inferences >= limit
 
     def _optimizer_starts(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         STATE.optimizer_depth += 1
