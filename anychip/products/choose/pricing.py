@@ -69,7 +69,8 @@ def variants(graph: Graph, question: Question) -> tuple[Variant, ...]:
 def trains(graph: Graph) -> bool:
     """Whether the workload has backward passes or optimizer steps."""
     phases = ("backward", "optimizer")
-    return any(node.place.phase in phases for segment in graph.segments for node in segment.nodes)
+    played = (graph.segments[index] for index in set(graph.path))
+    return any(node.place.phase in phases for segment in played for node in segment.nodes)
 
 
 def stored_label(graph: Graph) -> str:
