@@ -113,9 +113,16 @@ class Capture:
             return False
         if module.training and torch.is_grad_enabled():
             # A backward may still follow: one pass later it has, or this is inference all the same.
-            return self.recorder.forwards > limit and not any(place.phase == "backward" for place in PLACES)
+            return self.recorder.forwards > limit and not self._has_backward()
         self._inferences += 1
         return self._inferences >= limit
+
+    def _has_backward(self) -> bool:
+        recorder = self.recorder
+        pending = any(PLACES[record[5]].phase == "backward" for record in recorder.records)
+        return pending or any(
+            node.place.phase == "backward" for segment in recorder.segments for node in segment.nodes
+        )
 
     def _optimizer_starts(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         STATE.optimizer_depth += 1
