@@ -170,7 +170,7 @@ def cpu_policy() -> Policy:
 
 def neuron_policy() -> Policy:
     """A graph compiled by neuronx-cc for one core: fused blocks, tensor and vector engines taking turns."""
-    block = _fact(4e-6, "s", _ENCODERS, 0.0, 12.9e-6)
+    block = _fact(8e-6, "s", _ENCODERS, 5.8e-6, 12.9e-6)
     call = _fact(166e-6, "s", _ENCODERS, 128e-6, 217e-6)
     host = _fact(8e9, "byte/s", _ENCODERS, 3.3e9, 10e9)
     return Policy(

@@ -8,6 +8,7 @@ layout changes and per-channel steps ride on the evacuation of the accumulators.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import ceil
 from typing import NamedTuple
 
@@ -40,6 +41,8 @@ _RESULTS, _COLUMNS = 512 * 512, 512
 _UNROLLED = 16
 #: Share of the local memory for weights that wait, and the most bytes of one piece.
 _AHEAD_SHARE, _PIECE_BYTES = 0.4, 1 << 20
+#: Slots of streamed pieces; so many loads may be under way or waiting.
+_IN_FLIGHT = 4 * _UNROLLED
 #: Vector operations on one attention score (scale and mask, maximum, normalise, transpose) and curves.
 _SCORE_OPERATIONS, _SCORE_CURVES = 4, 1
 #: Factor on the arithmetic of attention for its backward pass.
@@ -83,7 +86,7 @@ class _Writer:
 
     def weights(self, size: int) -> tuple[Instruction, str]:
         """A load of streamed bytes into a slot of its own, which later parts may be hoisted over."""
-        name = f"w{self._pieces % (4 * _UNROLLED)}"
+        name = f"w{self._pieces % _IN_FLIGHT}"
         self._pieces += 1
         self.buffer(name, 1, size, "stream")
         return load(self.chip, name, size, size), name
@@ -95,33 +98,43 @@ class _Writer:
         return Instruction(engine, "lanes", reads, written, (max(1, ceil(elements)),), "fp32", recipe)
 
     def items(self) -> tuple[Item, ...]:
-        """All parts, loads moved ahead as far as the memory for waiting weights allows."""
+        """All parts in steady state: loads moved ahead as far as the memory for waiting weights allows.
+
+        What fits that memory before the first operation was loaded while the block before was running; in
+        return the block loads as much for the next one.
+        """
         budget = _AHEAD_SHARE * self.capacity
         loads = [(index, part) for index, part in enumerate(self.parts) if part.ahead]
+        waiting = early = 0
+        while early < len(loads) and waiting + loads[early][1].ahead <= budget and early < _IN_FLIGHT:
+            waiting += loads[early][1].ahead
+            early += 1
+        queue = loads[early:] + [(len(self.parts), self._for_next(part, early)) for _, part in loads[:early]]
         placed: list[Item] = []
-        waiting, following = 0, 0
+        following = used = 0
         for index, part in enumerate(self.parts):
-            while following < len(loads) and (
-                loads[following][0] <= index
-                or (
-                    waiting + loads[following][1].ahead <= budget
-                    and following < self._in_flight(index, loads)
-                )
+            while following < len(queue) and (
+                queue[following][0] <= index
+                or (waiting + queue[following][1].ahead <= budget and following < used + _IN_FLIGHT - early)
             ):
-                placed.append(loads[following][1].item)
-                waiting += loads[following][1].ahead
+                placed.append(queue[following][1].item)
+                waiting += queue[following][1].ahead
                 following += 1
             if part.ahead:
+                used += 1
                 continue
             placed.append(part.item)
             if index and self.parts[index - 1].ahead:
                 waiting -= self.parts[index - 1].ahead
+        placed += [part.item for _, part in queue[following:]]
         return tuple(placed)
 
-    def _in_flight(self, index: int, loads: list[tuple[int, _Part]]) -> int:
-        """Loads that may have been issued before part `index`: their slots must not be taken twice."""
-        used = sum(1 for position, _ in loads if position < index)
-        return used + 4 * _UNROLLED - 1
+    def _for_next(self, part: _Part, count: int) -> _Part:
+        """A load of the next block, as long as the one of this block."""
+        item = part.item
+        assert isinstance(item, Instruction)  # noqa: S101 - only loads run ahead
+        name = self.buffer("next", count, part.ahead, "stream")
+        return part._replace(item=replace(item, writes=(Slot(name, fresh=True),)))
 
 
 def block(chip: Chip, group: Group) -> Nest:
@@ -240,7 +253,11 @@ def _contract(
     streamed += sum(o.bytes for o, crossing in zip(form.extras, state.reads[2:], strict=False) if crossing)
     shape = array_shape(unit, form)
     shape = shape._replace(m=ceil_div(shape.m, writer.spread))
-    results = ceil_div(max(1, form.problems * form.m * form.n), writer.spread)
+    results = max(1, form.problems * form.m * form.n)
+    if _taps(form) > 1 and isinstance(unit, SystolicArray):
+        # Channels lie on the lanes: few of them leave lanes idle.
+        results = results // form.n * ceil_div(form.n, unit.columns) * unit.columns
+    results = ceil_div(results, writer.spread)
     stored_bytes = ceil_div(stored_bytes, writer.spread)
     engine = writer.scalar if curves else writer.vector
 
@@ -263,17 +280,27 @@ def _riders(group: Group, index: int) -> tuple[list[int], bool]:
     chain = {index}
     for position in range(index + 1, len(forms)):
         form = forms[position]
-        if not isinstance(form, Lanes) or form.elements != results or len(form.results) != 1:
+        if _pointwise_elements(form) != results:
             break
-        full = [at for at, operand in enumerate(form.operands) if operand.distinct * 8 > results]
+        if sum(operand.distinct * 8 > results for operand in form.writes) != 1:
+            break
+        full = [at for at, operand in enumerate(form.reads) if operand.distinct * 8 > results]
         if not full or (sources and any(sources[position][at] not in chain for at in full)):
             break
         riders.append(position)
         chain.add(position)
-        curves = curves or any(
-            step.operation in CURVES or step.operation == "maximum" for step in form.recipe.steps
+        curves = curves or (
+            isinstance(form, Lanes)
+            and any(step.operation in CURVES or step.operation == "maximum" for step in form.recipe.steps)
         )
     return riders, curves
+
+
+def _pointwise_elements(form: Form) -> int:
+    """Elements of a form that treats each by itself: lanes, or rows without a pass (a folded batch norm)."""
+    if isinstance(form, Lanes):
+        return form.elements
+    return form.count * form.elements if isinstance(form, Rows) and not form.passes else -1
 
 
 def _streamed_bytes(name: str, operands: tuple[Operand, ...], crossing: tuple[bool, ...]) -> int:

@@ -19,7 +19,7 @@ from anychip.programs.graph import Node, Segment
 #: Share of the local memory in which a compiled graph keeps values between operators.
 _RESIDENT_SHARE = 0.5
 #: A value whose last reader follows within so many operators flows to it tile by tile, whatever its size.
-_FLOWS = 8
+_FLOWS = 12
 
 
 class Residency(NamedTuple):

@@ -124,7 +124,7 @@ class Predictor:
             graph = self._graphs[workload] = graph_of(workload)
         lowering, player = self._pricers.setdefault(chip.name, (Lowering(chip), Player(chip)))
         trace = player.play(lowering.program(graph))
-        moved = sum(each.to_host_bytes for each in graph.transfers)
+        moved = sum(each.to_host_bytes + each.to_device_bytes for each in graph.transfers)
         rate = chip.policy.host_bytes_per_second
         seconds = trace.seconds + (moved / rate if rate and moved > 1 else 0.0)
         return seconds + _tensor_parallel_s(chip, workload)

@@ -115,7 +115,10 @@ ARCHITECTURES: dict[str, Architecture] = {
         "image",
     ),
     "perceiver-learned": Architecture(
-        "PerceiverForImageClassificationLearned", "PerceiverConfig", _PERCEIVER | {"d_model": 512}, "image"
+        "PerceiverForImageClassificationLearned",
+        "PerceiverConfig",
+        _PERCEIVER | {"d_model": 512, "image_size": 224},
+        "image",
     ),
     "perceiver-fourier": Architecture(
         "PerceiverForImageClassificationFourier", "PerceiverConfig", _PERCEIVER | {"d_model": 261}, "image"
@@ -179,8 +182,7 @@ def graph_of(workload: Workload) -> Graph:
     cache = _cache(model, workload) if workload.phase == "decode" else None
     with Capture(name=workload.name, with_values=False) as capture, torch.no_grad():
         if architecture.reads == "image":
-            image = torch.zeros(workload.batch, 3, 224, 224, device="anychip")
-            outputs = model(image)
+            outputs = model(torch.zeros(workload.batch, 3, 224, 224).to("anychip"))
         elif workload.phase == "decode":
             outputs = _decoded(model, workload, cache)
         else:
