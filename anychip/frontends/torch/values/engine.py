@@ -141,7 +141,7 @@ class Fast:
         bias: Tensor | None = None,
     ) -> bool:
         """The same written at once, plus a bias per column; False (and nothing done) if it cannot be."""
-        if result.dtype not in compiled.STORED or not compiled.multiplies(rule):
+        if result.dtype not in compiled.WRITTEN or not compiled.multiplies(rule):
             return False
         vector = None if bias is None else bias.to(torch.float32).contiguous()
         compiled.product(left, right, result, rule, narrow=narrow, bias=vector)

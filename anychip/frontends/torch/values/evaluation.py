@@ -16,7 +16,7 @@ import torch
 from anychip.arithmetic import Contraction, Numerics
 from anychip.errors import NotModelled
 from anychip.formats import Float, by_name
-from anychip.frontends.torch.values.compiled import STORED
+from anychip.frontends.torch.values.compiled import READ
 from anychip.frontends.torch.values.engine import Engine
 from anychip.frontends.torch.values.stored import Store, carrier
 from anychip.operators import Attention, Contract, Form, Lanes, Operand, Pass, Rows
@@ -323,7 +323,7 @@ class Evaluator:
             own[1] = (chosen.stop - chosen.start, *own[1][1:])
         shape = (prod(own[0]), prod(own[1]), prod(own[2]))
         tensor = ports[operand.port]
-        if tensor.dtype in STORED and self.engine.reads_stored(rule):
+        if tensor.dtype in READ and self.engine.reads_stored(rule):
             needs = self.numerics.operand(by_name(operand.format)).name
             if needs == operand.format or (needs == "bf16" and self.store.rule(torch.bfloat16) is None):
                 return self.laid(narrowed, own, extents, shape, tensor), needs != operand.format

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from anychip.arithmetic import pointers
 from anychip.arithmetic.curves import Curves
 from anychip.arithmetic.recipe import CURVES, Number, Recipe, Step
 from anychip.errors import unknown_name
@@ -172,8 +173,14 @@ class Lanes:
     def _curve(self, name: str) -> Callable[..., Tensor]:
         function = _CURVES[name]
         correct = self.curves.format is None
+        in_core = correct and name in pointers.CURVES and pointers.available()
 
         def evaluated(*arguments: Any) -> Tensor:
+            if in_core and arguments[0].dtype is torch.float32:
+                source = arguments[0].contiguous()
+                result = torch.empty_like(source)
+                if pointers.curve(name, source.data_ptr(), result.data_ptr(), source.numel()):
+                    return result
             wide = any(isinstance(a, Tensor) and a.dtype is torch.float64 for a in arguments)
             doubles = [
                 a.double() if isinstance(a, Tensor) else torch.tensor(a, dtype=torch.float64)
