@@ -7,19 +7,18 @@ layout changes and per-channel steps ride on the evacuation of the accumulators.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from math import ceil
 from typing import NamedTuple
 
-from anychip.arithmetic.recipe import CURVES, Recipe, Step
+from anychip.arithmetic.recipe import CURVES, Recipe
 from anychip.blocks import MatrixEngine, SystolicArray, ceil_div
 from anychip.chips import Chip
 from anychip.compile.attention import product_format
 from anychip.compile.collective import crossing_ticks
 from anychip.compile.demand import demand_of, element_bytes, multiplies, operand_format
 from anychip.compile.fuse import Group, Residency
-from anychip.compile.layout import load, local_memory, store
+from anychip.compile.layout import store
+from anychip.compile.writer import BlockWriter, streamed_pieces
 from anychip.operators import (
     Attention,
     Collective,
@@ -33,113 +32,19 @@ from anychip.operators import (
     Rows,
     work,
 )
-from anychip.programs.program import Buffer, Grid, Instruction, Item, Loop, Nest, Slot
+from anychip.programs.program import Grid, Instruction, Item, Loop, Nest, Slot
 
 #: Results held by one accumulator tile, and columns of one tile of weights.
 _RESULTS, _COLUMNS = 512 * 512, 512
-#: A form's weights are streamed in at most so many pieces outside a loop.
-_UNROLLED = 16
-#: Share of the local memory for weights that wait, and the most bytes of one piece.
-_AHEAD_SHARE, _PIECE_BYTES = 0.4, 1 << 20
-#: Slots of streamed pieces; so many loads may be under way or waiting.
-_IN_FLIGHT = 4 * _UNROLLED
 #: Vector operations on one attention score (scale and mask, maximum, normalise, transpose) and curves.
 _SCORE_OPERATIONS, _SCORE_CURVES = 4, 1
 #: Factor on the arithmetic of attention for its backward pass.
 _BACKWARD = 2.5
-_COPY = Recipe(1, (Step("copy", (0,)),), (0,))
-
-
-class _Part(NamedTuple):
-    """Items in program order; `ahead` is the weight bytes of a load that may be hoisted, else 0."""
-
-    item: Item
-    ahead: int = 0
-
-
-class _Writer:
-    """Collects a block's parts, buffers and traffic."""
-
-    def __init__(self, chip: Chip) -> None:
-        self.chip = chip
-        self.vector = chip.vector_names[0]
-        self.scalar = next((name for name in chip.vector_names[1:] if name == "scalar"), self.vector)
-        self.lanes = chip.engines[self.vector].block
-        self.local = local_memory(chip)
-        self.capacity = chip.memories[self.local].capacity_bytes
-        self.parts: list[_Part] = []
-        self.buffers: dict[str, Buffer] = {}
-        self.fixed: dict[str, int] = {}
-        self._pieces = 0
-        self.spread = chip.policy.graph_cores or chip.cores
-
-    def buffer(self, name: str, depth: int, size: int, memory: str | None = None) -> str:
-        """Makes room, or more room, in a buffer."""
-        known = self.buffers.get(name)
-        size = max(size, known.slot_bytes if known else 1)
-        self.buffers[name] = Buffer(name, memory or self.local, depth, size)
-        return name
-
-    def add(self, *items: Item) -> None:
-        """Appends items that stay where they are."""
-        self.parts += [_Part(item) for item in items]
-
-    def weights(self, size: int) -> tuple[Instruction, str]:
-        """A load of streamed bytes into a slot of its own, which later parts may be hoisted over."""
-        name = f"w{self._pieces % _IN_FLIGHT}"
-        self._pieces += 1
-        self.buffer(name, 1, size, "stream")
-        return load(self.chip, name, size, size), name
-
-    def lane(self, engine: str, reads: tuple[Slot, ...], elements: float, steps: int) -> Instruction:
-        """`steps` operations on every element, in the vector or scalar engine, into the block's values."""
-        recipe = Recipe(1, (Step("copy", (0,)),) * steps, (0,))
-        written = (Slot(self.buffer("values", 1, 1), fresh=True),)
-        return Instruction(engine, "lanes", reads, written, (max(1, ceil(elements)),), "fp32", recipe)
-
-    def items(self) -> tuple[Item, ...]:
-        """All parts in steady state: loads moved ahead as far as the memory for waiting weights allows.
-
-        What fits that memory before the first operation was loaded while the block before was running; in
-        return the block loads as much for the next one.
-        """
-        budget = _AHEAD_SHARE * self.capacity
-        loads = [(index, part) for index, part in enumerate(self.parts) if part.ahead]
-        waiting = early = 0
-        while early < len(loads) and waiting + loads[early][1].ahead <= budget and early < _IN_FLIGHT:
-            waiting += loads[early][1].ahead
-            early += 1
-        queue = loads[early:] + [(len(self.parts), self._for_next(part, early)) for _, part in loads[:early]]
-        placed: list[Item] = []
-        following = used = 0
-        for index, part in enumerate(self.parts):
-            while following < len(queue) and (
-                queue[following][0] <= index
-                or (waiting + queue[following][1].ahead <= budget and following < used + _IN_FLIGHT - early)
-            ):
-                placed.append(queue[following][1].item)
-                waiting += queue[following][1].ahead
-                following += 1
-            if part.ahead:
-                used += 1
-                continue
-            placed.append(part.item)
-            if index and self.parts[index - 1].ahead:
-                waiting -= self.parts[index - 1].ahead
-        placed += [part.item for _, part in queue[following:]]
-        return tuple(placed)
-
-    def _for_next(self, part: _Part, count: int) -> _Part:
-        """A load of the next block, as long as the one of this block."""
-        item = part.item
-        assert isinstance(item, Instruction)  # noqa: S101 - only loads run ahead
-        name = self.buffer("next", count, part.ahead, "stream")
-        return part._replace(item=replace(item, writes=(Slot(name, fresh=True),)))
 
 
 def block(chip: Chip, group: Group) -> Nest:
     """The nest of a group of forms."""
-    writer = _Writer(chip)
+    writer = BlockWriter(chip)
     residency = group.residency or tuple(
         Residency((True,) * len(form.reads), (True,) * len(form.writes)) for form in group.forms
     )
@@ -155,7 +60,7 @@ def block(chip: Chip, group: Group) -> Nest:
     if writer.spread > 1 and items:
         items = (Grid((("core", writer.spread),), items),)
     return Nest(
-        "block" if len(group.forms) > 1 else type(group.forms[0]).__name__.lower(),
+        _name(group),
         (),
         tuple(writer.buffers.values()),
         items,
@@ -164,8 +69,14 @@ def block(chip: Chip, group: Group) -> Nest:
     )
 
 
+def _name(group: Group) -> str:
+    """Of the kernel: the form's where there is only one."""
+    kinds = {type(form).__name__.lower() for form in group.forms}
+    return kinds.pop() if len(group.forms) == 1 else "block"
+
+
 def _lower(
-    writer: _Writer, group: Group, residency: tuple[Residency, ...], index: int, skipped: set[int]
+    writer: BlockWriter, group: Group, residency: tuple[Residency, ...], index: int, skipped: set[int]
 ) -> None:
     """One form, with what rides on it."""
     form, state = group.forms[index], residency[index]
@@ -231,7 +142,7 @@ def _taps(form: Contract) -> int:
 
 
 def _contract(
-    writer: _Writer, group: Group, residency: tuple[Residency, ...], index: int, skipped: set[int]
+    writer: BlockWriter, group: Group, residency: tuple[Residency, ...], index: int, skipped: set[int]
 ) -> None:
     forms = group.forms
     form, state = forms[index], residency[index]
@@ -264,7 +175,7 @@ def _contract(
     def piece(share: float, read: tuple[Slot, ...]) -> tuple[Item, ...]:
         return _result_tiles(writer, unit_name, name, shape, results, share, read, engine, stored_bytes)
 
-    _streamed(writer, streamed, piece)
+    streamed_pieces(writer, streamed, piece)
 
 
 def _riders(group: Group, index: int) -> tuple[list[int], bool]:
@@ -312,36 +223,8 @@ def _streamed_bytes(name: str, operands: tuple[Operand, ...], crossing: tuple[bo
     return size
 
 
-def _streamed(
-    writer: _Writer, size: int, piece: Callable[[float, tuple[Slot, ...]], tuple[Item, ...]]
-) -> None:
-    """Work on operands that are streamed in pieces: each piece's share of the work follows its load.
-
-    Args:
-        writer: where to.
-        size: bytes in all, 0 if everything is on the chip.
-        piece: items of a share of the work, given the slots it reads.
-    """
-    if not size:
-        writer.add(*piece(1.0, ()))
-        return
-    size = ceil(size / writer.spread)
-    pieces = ceil_div(size, _PIECE_BYTES)
-    if pieces <= _UNROLLED:
-        for _ in range(pieces):
-            each = ceil(size / pieces)
-            instruction, name = writer.weights(each)
-            writer.parts.append(_Part(instruction, each))
-            writer.add(*piece(1 / pieces, (Slot(name),)))
-        return
-    each = ceil(size / pieces)
-    name = writer.buffer("stream", 4, each)
-    body = (load(writer.chip, name, each, each), *piece(1 / pieces, (Slot(name),)))
-    writer.add(Loop("w", pieces, body))
-
-
 def _result_tiles(
-    writer: _Writer,
+    writer: BlockWriter,
     unit_name: str,
     format_name: str,
     shape: _Shape,
@@ -388,7 +271,7 @@ def _extents(unit: MatrixEngine, shape: _Shape, busy: float, total: int) -> tupl
 # --- attention ---------------------------------------------------------------------------------------
 
 
-def _attention(writer: _Writer, form: Attention, state: Residency) -> None:
+def _attention(writer: BlockWriter, form: Attention, state: Residency) -> None:
     """Scores, softmax and context of all heads, head after head; a causal mask skips nothing."""
     chip = writer.chip
     name = product_format(chip, form)
@@ -431,7 +314,7 @@ def _attention(writer: _Writer, form: Attention, state: Residency) -> None:
         ]
         return tuple(items)
 
-    _streamed(writer, crossing, products)
+    streamed_pieces(writer, crossing, products)
     if stored:
         writer.add(store(chip, "values", stored, stored))
 
@@ -439,7 +322,7 @@ def _attention(writer: _Writer, form: Attention, state: Residency) -> None:
 # --- everything else ---------------------------------------------------------------------------------
 
 
-def _walk(writer: _Writer, form: Form, state: Residency) -> None:
+def _walk(writer: BlockWriter, form: Form, state: Residency) -> None:
     """Lanes, rows, gathers, moves and opaque work on the vector and scalar engines."""
     chip = writer.chip
     moved = work(form)
@@ -469,7 +352,7 @@ def _walk(writer: _Writer, form: Form, state: Residency) -> None:
             items.append(store(chip, "values", elements * share, stored * share))
         return tuple(items)
 
-    _streamed(writer, crossing, piece)
+    streamed_pieces(writer, crossing, piece)
 
 
 def _is_layout(form: Form) -> bool:

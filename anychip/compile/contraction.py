@@ -59,7 +59,7 @@ def contraction(chip: Chip, form: Contract, *, epilogue: tuple[Form, ...] = (), 
     assert isinstance(unit, MatrixEngine)  # noqa: S101 - `multiplier` names a matrix engine
     resident = resident_tiles(unit, tiling)
     body = _tile_body(chip, form, problem, tiling, unit_name, resident, epilogue, saved_bytes)
-    across = (problem.count, -(-problem.m // tiling.m), -(-problem.n // tiling.n), tiling.splits)
+    across = (problem.copies, -(-problem.m // tiling.m), -(-problem.n // tiling.n), tiling.splits)
     names = ("b", "m", "n", "s")
     grid = Grid(tuple(zip(names, across, strict=True)), body, resident=resident)
     items: list[Item] = [grid]
@@ -100,7 +100,7 @@ def _tile_body(
     left_reads, right_reads = far_reads(chip, problem, tiling, resident)
     share = tiles * steps
     rows, columns = -(-problem.m // tiling.m), -(-problem.n // tiling.n)
-    whole = problem.count * problem.k * problem.element
+    whole = problem.copies * problem.k * problem.element
     near = (whole * problem.m * columns / share, whole * problem.n * rows / share)
     far = (left_reads * problem.left_bytes / share, right_reads * problem.right_bytes / share)
     if len(chip.load.links) == 1:
@@ -186,7 +186,7 @@ def _lanes(chip: Chip, reads: tuple[Slot, ...], target: str, elements: int, reci
 
 def _joined_parts(chip: Chip, problem: Problem, tiling: Tiling) -> Grid:
     """The second launch of a split sum: parts are read back, added, and stored."""
-    results = problem.count * problem.m * problem.n
+    results = problem.copies * problem.m * problem.n
     tile = tiling.m * tiling.n
     count = -(-results // tile)
     whole = partial_bytes(problem, tiling)

@@ -115,8 +115,7 @@ def _operands(segment: Segment, group: Group) -> tuple[View, ...]:
     node = segment.nodes[group.nodes[0]]
     by_port = {f"in{i}": view for i, view in enumerate(node.inputs)}
     by_port |= {f"out{i}": view for i, view in enumerate(node.outputs)}
-    form = group.forms[0]
-    operands = _in_access_order(form)
+    operands = _in_access_order(next(iter(group.forms)))
     return tuple(by_port[operand.port] for operand in operands if operand.port in by_port)
 
 

@@ -22,7 +22,7 @@ class Problem(NamedTuple):
     """A contraction as far as tiling sees it.
 
     Args:
-        count: independent problems.
+        copies: independent problems.
         m: rows.
         n: columns.
         k: products in a sum.
@@ -33,7 +33,7 @@ class Problem(NamedTuple):
         format: in which products are formed.
     """
 
-    count: int
+    copies: int
     m: int
     n: int
     k: int
@@ -54,7 +54,7 @@ class Tiling(NamedTuple):
 
     def tiles(self, problem: Problem) -> int:
         """Iterations of the grid."""
-        return problem.count * ceil_div(problem.m, self.m) * ceil_div(problem.n, self.n) * self.splits
+        return problem.copies * ceil_div(problem.m, self.m) * ceil_div(problem.n, self.n) * self.splits
 
     def depth(self, problem: Problem) -> int:
         """Products of one sum that one iteration forms, padded to whole steps."""
@@ -129,7 +129,7 @@ def partial_bytes(problem: Problem, tiling: Tiling) -> int:
     """Bytes of the parts of split sums, 0 without splitting; they are fp32."""
     if tiling.splits == 1:
         return 0
-    return tiling.splits * problem.count * problem.m * problem.n * 4
+    return tiling.splits * problem.copies * problem.m * problem.n * 4
 
 
 def spilled_share(chip: Chip, size_bytes: float) -> float:

@@ -181,6 +181,7 @@ def graph_of(workload: Workload) -> Graph:
     model = _model(workload.name, workload.shards)
     cache = _cache(model, workload) if workload.phase == "decode" else None
     with Capture(name=workload.name, with_values=False) as capture, torch.no_grad():
+        outputs: Any
         if architecture.reads == "image":
             outputs = model(torch.zeros(workload.batch, 3, 224, 224).to("anychip"))
         elif workload.phase == "decode":
