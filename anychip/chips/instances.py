@@ -10,6 +10,7 @@ import csv
 import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from fractions import Fraction
 from importlib import resources
 from typing import Literal, get_args
@@ -116,20 +117,22 @@ class Market:
     ) -> Instance | None:
         """The instance with the lowest price per chip-hour that holds `count` whole chips.
 
-        Of equal prices the smaller instance; None if no such instance has a known price.
+        Of equal prices the smaller instance, then the newer price; None if no such instance has a known
+        price.
 
         Raises:
             UnknownName: no such region, cloud or term.
         """
         if term not in TERMS:
             raise unknown_name("price term", term, TERMS)
-        best: tuple[float, Fraction, str] | None = None
+        best: tuple[float, Fraction, int, str] | None = None
         chosen: Instance | None = None
         for instance in self.of_chip(chip, region=region, cloud=cloud):
             price = instance.usd_per_chip_hour(term)
             if price is None or instance.whole_chips < count:
                 continue
-            key = (round(price.value, 9), instance.chips, instance.name)
+            age = -date.fromisoformat(price.source.read_on).toordinal()
+            key = (round(price.value, 9), instance.chips, age, instance.name)
             if best is None or key < best:
                 best, chosen = key, instance
         return chosen

@@ -80,6 +80,13 @@ def test_cheapest_by_brute_force(chip: str, count: int, term: str) -> None:
     assert price.value == pytest.approx(min(prices))
 
 
+def test_the_newer_of_equal_prices() -> None:
+    """AWS and Azure rent one T4 at 0.526; the AWS price was read a month later."""
+    best = snapshot().cheapest("t4")
+    assert best is not None
+    assert best.name == "g4dn.xlarge"
+
+
 def test_parts_of_a_chip_are_not_a_chip() -> None:
     small = snapshot().named("c7g.xlarge")
     assert small.chips == Fraction(4, 64)
