@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +75,10 @@ class Settings:
         """
         return self.chip.numerics_named(self.numerics, rounding=self.rounding, seed=self.seed)
 
+    def priced_chip(self) -> Chip:
+        """The chip with that arithmetic: products in another format take another time and energy."""
+        return self.chip.altered(numerics=self.arithmetic())
+
 
 class Run:
     """One workload on one chip, captured between ``with`` and its end.
@@ -92,19 +95,22 @@ class Run:
         self._source_root = source_root
         self._capture: Capture | None = None
         self._profile: tuple[Graph, Profile] | None = None
-        self._clock = _Clock(settings.chip)
+        self._chip = settings.priced_chip()
+        self._clock = _Clock(self._chip)
 
     def __enter__(self) -> Run:
         from anychip.frontends.torch.capture import Capture
         from anychip.frontends.torch.dispatch import host_order
-        from anychip.frontends.torch.values import handler
+        from anychip.frontends.torch.values import values_of
 
         settings = self.settings
-        numerics = settings.arithmetic()
+        numerics = self._chip.numerics
+        values = values_of(numerics)
+        values.begin_step(0)  # stochastic rounding starts anew, whatever ran before in this process
         self._capture = Capture(
             name=self._name,
             numerics=numerics.name,
-            handlers=partial(handler, numerics=numerics) if settings.with_values else host_order,
+            handlers=values if settings.with_values else host_order,
             with_values=settings.with_values,
             stop_after_steps=settings.stop_after,
             stop_after_forwards=settings.stop_after,
@@ -145,7 +151,7 @@ class Run:
         if self._profile is None or self._profile[0] != graph:
             settings = self.settings
             host_order = host_order_of(graph) if settings.with_values else None
-            profile = profile_of(graph, settings.chip, rent=settings.rent, host_order=host_order)
+            profile = profile_of(graph, self._chip, rent=settings.rent, host_order=host_order)
             self._profile = (graph, profile)
         return self._profile[1]
 
