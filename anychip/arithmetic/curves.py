@@ -1,8 +1,8 @@
 """Curves: the functions that lanes evaluate, in double precision, to be rounded once by the caller.
 
-Every curve named in `recipe.CURVES` is here. The error of the double result is far below that of the
-rounding to 24 bits or fewer that follows, so that results are correctly rounded but for arguments whose exact
-result lies within that error of a midpoint; docs/numbers.md has the measured errors.
+Every curve named in `recipe.CURVES` is here. Those of `specified.SPECIFIED` have the same bits everywhere;
+the others take the host's mathematical library in double precision and are rounded once, so that they could
+differ between hosts where the exact result lies within its error of a midpoint.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anychip.arithmetic.specified import SPECIFIED
 from anychip.errors import unknown_name
 from anychip.formats import Float
 
@@ -23,7 +24,6 @@ Doubles = NDArray[np.float64]
 Function = Callable[..., Doubles]
 
 _SQRT_2 = math.sqrt(2)
-_SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
 
 
 def _each(function: Callable[[float], float]) -> Function:
@@ -38,36 +38,10 @@ def _each(function: Callable[[float], float]) -> Function:
     return np.vectorize(scalar, otypes=[np.float64])
 
 
-_erf, _erfc = _each(math.erf), _each(math.erfc)
-
-
 def _log_gamma(x: float) -> float:
     if x <= 0 and x == math.floor(x):
         return math.inf
     return abs(x) if math.isinf(x) else math.lgamma(x)
-
-
-def _sigmoid(x: Doubles) -> Doubles:
-    small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1.0, small) / (1.0 + small)
-
-
-def _softplus(x: Doubles) -> Doubles:
-    return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
-
-
-def _normal_cdf(x: Doubles) -> Doubles:
-    return 0.5 * _erfc(x / -_SQRT_2)
-
-
-def _gelu(x: Doubles) -> Doubles:
-    return np.where(np.isinf(x), np.maximum(x, 0.0), x * _normal_cdf(x))
-
-
-def _gelu_tanh(x: Doubles) -> Doubles:
-    # x / (1 + exp(-2 t)) is x (1 + tanh t) / 2 without the cancellation.
-    inner = _SQRT_2_OVER_PI * (x + 0.044715 * (x * x * x))
-    return np.where(np.isinf(x), np.maximum(x, 0.0), x * _sigmoid(2.0 * inner))
 
 
 def _erfcx(x: float) -> float:
@@ -111,7 +85,9 @@ def _erfinv(x: float) -> float:
     return y
 
 
-FUNCTIONS: dict[str, Function] = {
+#: By the host's mathematical library, in full double precision: for fp64 lanes, and for curves that are not
+#: specified operation by operation.
+HOST: dict[str, Function] = {
     "exp": np.exp,
     "exp2": np.exp2,
     "expm1": np.expm1,
@@ -119,39 +95,32 @@ FUNCTIONS: dict[str, Function] = {
     "log2": np.log2,
     "log10": np.log10,
     "log1p": np.log1p,
-    "sqrt": np.sqrt,
-    "rsqrt": lambda x: 1.0 / np.sqrt(x),
-    "reciprocal": lambda x: 1.0 / x,
-    "sin": np.sin,
-    "cos": np.cos,
     "tan": np.tan,
     "asin": np.arcsin,
     "acos": np.arccos,
     "atan": np.arctan,
     "atan2": np.arctan2,
+    "sin": np.sin,
+    "cos": np.cos,
     "sinh": np.sinh,
     "cosh": np.cosh,
     "tanh": np.tanh,
     "asinh": np.arcsinh,
     "acosh": np.arccosh,
     "atanh": np.arctanh,
-    "sigmoid": _sigmoid,
-    "log_sigmoid": lambda x: -_softplus(-x),
-    "silu": lambda x: np.where(x == -np.inf, 0.0, x * _sigmoid(x)),
-    "gelu": _gelu,
-    "gelu_tanh": _gelu_tanh,
-    "erf": _erf,
-    "erfc": _erfc,
+    "erf": _each(math.erf),
+    "erfc": _each(math.erfc),
     "erfinv": _each(_erfinv),
-    "softplus": _softplus,
-    "mish": lambda x: np.where(x == -np.inf, 0.0, x * np.tanh(_softplus(x))),
     "pow": np.power,
     "lgamma": _each(_log_gamma),
     "digamma": _each(_digamma),
     "erfcx": _each(_erfcx),
-    "normal_cdf": _normal_cdf,
     "normal_quantile": _each(_normal_quantile),
 }
+#: What lanes of at most fp32 evaluate.
+FUNCTIONS: dict[str, Function] = {**HOST, **SPECIFIED}
+#: Beyond the range that fp32 needs, specified curves clamp; fp64 lanes take these instead.
+WIDE: dict[str, Function] = {**SPECIFIED, **HOST}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +152,13 @@ class Curves:
         with np.errstate(all="ignore"):
             exact = np.asarray(FUNCTIONS[curve](*given), np.float64)
             return exact if table is None else values_of(table.round(exact))
+
+    def evaluate_wide(self, curve: str, *arguments: Doubles) -> Doubles:
+        """`curve` of fp64 values by the host's library, whatever the unit; raises as `evaluate`."""
+        if curve not in WIDE:
+            raise unknown_name("curve", curve, WIDE)
+        with np.errstate(all="ignore"):
+            return np.asarray(WIDE[curve](*arguments), np.float64)
 
 
 CORRECT = Curves()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anychip.arithmetic import pointers
 from anychip.arithmetic.curves import CORRECT, Curves, values_of
 from anychip.arithmetic.recipe import CURVES, PLAIN, Number, Recipe, Step
 from anychip.arithmetic.summation import Doubles, add_to_odd
@@ -93,6 +94,8 @@ def _perform(step: Step, inputs: list[NDArray[Any]], functions: Curves, lane: Fl
     format = fp64 if any(one.dtype == np.float64 for one in data) else lane
     if operation in ("and", "or", "xor", "not"):
         return _integers(operation, [one != 0 for one in inputs])
+    if operation in pointers.CURVES and format == fp32 and functions == CORRECT and pointers.available():
+        return _curve(operation, inputs[0])
     exact = _compute(operation, [values_of(one) for one in inputs], functions, format)
     return exact if format is fp64 else np.asarray(format.round(exact))
 
@@ -114,8 +117,17 @@ def _compute(operation: str, x: list[Doubles], functions: Curves, format: Float)
                 return np.where(x[0] != 0, x[1], x[2])
             case _ if operation in _FLOATS:
                 return np.asarray(_FLOATS[operation](*x), np.float64)
+            case _ if format is fp64:
+                return functions.evaluate_wide(operation, *x)
             case _:
                 return functions.evaluate(operation, *x)
+
+
+def _curve(operation: str, values: NDArray[Any]) -> NDArray[np.float32]:
+    source = np.ascontiguousarray(values, np.float32).reshape(np.shape(values))
+    result = np.empty(source.shape, np.float32)
+    pointers.curve(operation, source.ctypes.data, result.ctypes.data, source.size)
+    return result
 
 
 def _floor_divide(x: Any, y: Any) -> Any:

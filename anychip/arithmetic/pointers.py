@@ -17,6 +17,7 @@ from anychip.arithmetic.contraction import Contraction
 from anychip.arithmetic.curves import FUNCTIONS
 from anychip.arithmetic.order import Lanes, Order, Pairwise, Sequential, Tiles, Tree
 from anychip.arithmetic.reduction import Reduction
+from anychip.arithmetic.specified import SPECIFIED
 from anychip.errors import NotModelled, unknown_name
 from anychip.formats import CastRule, Float, compiled, fp32
 from anychip.formats.casting import decode_codes, to_codes, to_values
@@ -197,8 +198,8 @@ def total(
     )
 
 
-#: Curves of the compiled core, in the order of `Curve` in curves.h.
-CURVES: tuple[str, ...] = ()
+#: Curves of the compiled core, in the order of `curve` in curves.h.
+CURVES: tuple[str, ...] = tuple(SPECIFIED)
 
 
 def curve(name: str, source: int, result: int, count: int) -> bool:

@@ -109,7 +109,6 @@ def _loaded() -> tuple[ctypes.CDLL | None, str, tuple[str, ...]]:
         function = getattr(core, name)
         function.argtypes, function.restype = arguments, None
     core.anychip_curve.argtypes = (c_int32, c_void_p, c_void_p, c_int64)
-    core.anychip_curve_double.argtypes = (c_int32, c_void_p, c_void_p, c_int64)
     core.anychip_choose.argtypes = (c_char_p,)
     names = ctypes.create_string_buffer(256)
     core.anychip_paths(names, 256)

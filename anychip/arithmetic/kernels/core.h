@@ -72,7 +72,6 @@ struct Path {
     int64_t row_grain, column_grain;
     void (*sum)(const Sum *, int64_t first, int64_t last);
     int (*curve)(int32_t which, const float *, float *, int64_t first, int64_t last);
-    int (*curve_double)(int32_t which, const double *, double *, int64_t first, int64_t last);
     int (*probe)(void);  // 1 if the instructions behave as specified
 };
 }

@@ -274,12 +274,4 @@ int32_t anychip_curve(int32_t which, const float *in, float *out, int64_t n) {
     });
     return known;
 }
-
-int32_t anychip_curve_double(int32_t which, const double *in, double *out, int64_t n) {
-    std::atomic<int> known{1};
-    chunked(n, kChunk / 4, [&](int64_t a, int64_t b) {
-        if (!chosen->curve_double(which, in, out, a, b)) known = 0;
-    });
-    return known;
-}
 }

@@ -56,6 +56,5 @@ extern "C" const Path JOIN(anychip_path_, ANYCHIP_PATH) = {
     ANYCHIP_PATH::kColumns,
     ANYCHIP_PATH::sum,
     ANYCHIP_PATH::curve,
-    ANYCHIP_PATH::curve_double,
     ANYCHIP_PATH::probe,
 };
