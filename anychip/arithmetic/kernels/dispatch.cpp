@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 #if defined(__x86_64__)
-#include <xmmintrin.h>
+#include <emmintrin.h>
 #endif
 #if !defined(_WIN32)
 #include <pthread.h>
@@ -172,6 +172,50 @@ void chunked(int64_t n, int64_t chunk, const F &f) {
     parallel((n + chunk - 1) / chunk, [&](int64_t i) { f(i * chunk, std::min(n, (i + 1) * chunk)); });
 }
 
+// Results larger than this are written past the caches: they would push out everything else, and a store into a
+// line that is not cached first reads it.
+constexpr int64_t kStreamBytes = 8 << 20;
+constexpr int64_t kPiece = 512;    // elements put together before they are streamed
+constexpr int64_t kAhead = 16384;  // bytes by which reading runs ahead; the hardware stops at every page
+
+template <typename Out>
+void stream(Out *to, const Out *from, int64_t n) {
+#if defined(__SSE2__)
+    char *out = reinterpret_cast<char *>(to);
+    const char *in = reinterpret_cast<const char *>(from);
+    int64_t bytes = n * (int64_t)sizeof(Out);
+    const int64_t head = std::min<int64_t>((int64_t)(-(uintptr_t)out & 15), bytes);
+    std::memcpy(out, in, (size_t)head);
+    int64_t i = head;
+    for (; i + 16 <= bytes; i += 16)
+        _mm_stream_si128(reinterpret_cast<__m128i *>(out + i), _mm_loadu_si128(reinterpret_cast<const __m128i *>(in + i)));
+    std::memcpy(out + i, in + i, (size_t)(bytes - i));
+#else
+    std::memcpy(to, from, (size_t)n * sizeof(Out));
+#endif
+}
+
+// Runs a cast chunk by chunk; `work(out, first, last)` writes out[first..last).
+template <typename Out, typename F>
+void written(int64_t n, Out *out, const void *in, int64_t in_size, const F &work) {
+    const bool streams = n * (int64_t)sizeof(Out) >= kStreamBytes && static_cast<const void *>(out) != in;
+    chunked(n, kChunk, [&](int64_t first, int64_t last) {
+        if (!streams) return work(out, first, last);
+        alignas(64) Out piece[kPiece];
+        for (int64_t i = first; i < last; i += kPiece) {
+            const int64_t end = std::min(i + kPiece, last);
+            const char *next = static_cast<const char *>(in) + i * in_size + kAhead;
+            if (end + kAhead / in_size <= n)
+                for (int64_t byte = 0; byte < (end - i) * in_size; byte += 64) __builtin_prefetch(next + byte, 0, 2);
+            work(reinterpret_cast<Out *>(reinterpret_cast<uintptr_t>(piece) - (uintptr_t)i * sizeof(Out)), i, end);
+            stream(out + i, piece, end - i);
+        }
+#if defined(__SSE2__)
+        _mm_sfence();
+#endif
+    });
+}
+
 }  // namespace
 
 extern "C" {
@@ -211,23 +255,23 @@ int32_t anychip_choose(const char *name) {
 void anychip_threads(int32_t threads) { Pool::instance->set_threads(threads); }
 
 void anychip_to_values(const Cast *c, const float *in, float *out, int64_t n) {
-    chunked(n, kChunk, [&](int64_t a, int64_t b) { chosen->to_values(c, in, out, a, b); });
+    written(n, out, in, 4, [&](float *at, int64_t a, int64_t b) { chosen->to_values(c, in, at, a, b); });
 }
 
 void anychip_to_codes8(const Cast *c, const float *in, uint8_t *out, int64_t n) {
-    chunked(n, kChunk, [&](int64_t a, int64_t b) { chosen->to_codes8(c, in, out, a, b); });
+    written(n, out, in, 4, [&](uint8_t *at, int64_t a, int64_t b) { chosen->to_codes8(c, in, at, a, b); });
 }
 
 void anychip_to_codes16(const Cast *c, const float *in, uint16_t *out, int64_t n) {
-    chunked(n, kChunk, [&](int64_t a, int64_t b) { chosen->to_codes16(c, in, out, a, b); });
+    written(n, out, in, 4, [&](uint16_t *at, int64_t a, int64_t b) { chosen->to_codes16(c, in, at, a, b); });
 }
 
 void anychip_decode8(const float *table, const uint8_t *in, float *out, int64_t n) {
-    chunked(n, kChunk, [&](int64_t a, int64_t b) { chosen->decode8(table, in, out, a, b); });
+    written(n, out, in, 1, [&](float *at, int64_t a, int64_t b) { chosen->decode8(table, in, at, a, b); });
 }
 
 void anychip_decode16(const float *table, const uint16_t *in, float *out, int64_t n) {
-    chunked(n, kChunk, [&](int64_t a, int64_t b) { chosen->decode16(table, in, out, a, b); });
+    written(n, out, in, 2, [&](float *at, int64_t a, int64_t b) { chosen->decode16(table, in, at, a, b); });
 }
 
 void anychip_product(const Product *p) {
