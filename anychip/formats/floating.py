@@ -281,9 +281,7 @@ class Float:
         """
         array = np.asarray(codes)
         if array.dtype.kind not in "ui":
-            raise InvalidInput(
-                f"format {self.name}: codes are {array.dtype}, not integers; encode them first"
-            )
+            raise InvalidInput(f"format {self.name}: codes are {array.dtype}, not integers; use encode")
         if array.size and self.bits < 64 and (int(array.min()) < 0 or int(array.max()) >> self.bits):
             wrong = int(array.min()) if int(array.min()) < 0 else int(array.max())
             raise InvalidInput(

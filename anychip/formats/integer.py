@@ -151,9 +151,7 @@ class Integer:
         """
         array = np.asarray(codes)
         if array.dtype.kind not in "ui":
-            raise InvalidInput(
-                f"format {self.name}: codes are {array.dtype}, not integers; encode them first"
-            )
+            raise InvalidInput(f"format {self.name}: codes are {array.dtype}, not integers; use encode")
         code = array.astype(np.uint64)
         if code.size and self.bits < 64 and int(code.max()) >> self.bits:
             raise InvalidInput(

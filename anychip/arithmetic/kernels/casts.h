@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core.h"
+#include "casts512.h"
 #include "philox.h"
 
 namespace ANYCHIP_PATH {
@@ -181,12 +182,14 @@ struct Magic {
     uint32_t floor_bits, add_bits, clamp_bits, base;
 };
 
-static inline bool has_magic(const Cast &c) {
+// Whether rounding keeps well clear of both ends of fp32's range, and no rule looks at more than magnitudes.
+static inline bool is_inside(const Cast &c) {
     const int32_t emax = (int32_t)(c.max_code >> c.significand_bits) + c.emin - 1;
-    return c.direction == NEAREST_EVEN && c.significand_bits > 0 && c.significand_bits < 23 &&
-           (c.max_code >> c.significand_bits) >= 1 && c.emin > -100 &&
-           emax + 3 + 23 - c.significand_bits <= 127 && !c.flush_in && !c.nan_payload;
+    return c.significand_bits > 0 && c.significand_bits < 23 && (c.max_code >> c.significand_bits) >= 1 &&
+           c.emin > -100 && emax + 3 + 23 - c.significand_bits <= 127 && !c.flush_in && !c.nan_payload;
 }
+
+static inline bool has_magic(const Cast &c) { return c.direction == NEAREST_EVEN && is_inside(c); }
 
 static inline Magic magic_of(const Cast &c) {
     const int32_t emax = (int32_t)(c.max_code >> c.significand_bits) + c.emin - 1;
@@ -198,16 +201,25 @@ static inline Magic magic_of(const Cast &c) {
     return g;
 }
 
+// The largest finite value as fp32 bits; for formats in which it is normal.
+static inline uint32_t max_value_bits(const Cast &c) {
+    const int m = c.significand_bits;
+    return ((c.max_code >> m) + (uint32_t)(c.emin - 1 + 127)) << 23 | (c.max_code & ((1u << m) - 1)) << (23 - m);
+}
+
 template <bool codes, typename Out>
 static void nearest_by_adder(const Cast &cast, const float *in, Out *out, int64_t n) {
     const Cast c = cast;
     const Magic g = magic_of(c);
+#if defined(__AVX512F__)
+    const auto by_hand = c.negative_zero ? nearest512<codes, true, Out> : nearest512<codes, false, Out>;
+    return by_hand(c, g.floor_bits, g.add_bits, g.clamp_bits, g.base, max_value_bits(c), in, out, n);
+#endif
     const uint32_t flush_below = c.flush_out ? 1u << c.significand_bits : 0;
     const uint32_t flush_value = c.flush_out ? g.floor_bits : 0;
     const int m = c.significand_bits, top = c.bits - 1;
     const uint32_t max_code = c.max_code;
-    // Largest finite value as bits, for the comparison on values.
-    const uint32_t max_bits = ((max_code >> m) + (uint32_t)(c.emin - 1 + 127)) << 23 | (max_code & ((1u << m) - 1)) << (23 - m);
+    const uint32_t max_bits = max_value_bits(c);
     const uint32_t always = c.negative_zero ? 0x80000000u : 0u;
 #pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) {
@@ -248,6 +260,13 @@ static inline uint16_t to_bf16(uint32_t bits) {
 static inline bool is_plain_bf16(const Cast &c) {
     return c.significand_bits == 7 && c.emin == -126 && c.exponent_bits == 8 && !c.flush_in && !c.flush_out &&
            !c.nan_payload && c.overflow_code == 0x7F80 && c.infinity_code == 0x7F80;
+}
+
+// fp32's own exponents with fewer significand bits (tf32): rounding is an addition below the kept bits.
+static inline bool is_wide(const Cast &c) {
+    return c.significand_bits > 0 && c.significand_bits < 23 && c.emin == -126 && c.exponent_bits == 8 &&
+           !c.flush_in && !c.flush_out && !c.nan_payload && c.overflow_value == 0x7F800000 &&
+           c.infinity_value == 0x7F800000;
 }
 
 template <bool codes, typename Out>
@@ -292,6 +311,9 @@ static void stochastic(const Cast &c, const float *in, Out *out, int64_t first, 
     alignas(64) uint32_t words[kBlock];
     const bool fast = is_plain_bf16(c) && c.random_bits == 16 && c.word_bits == 16 &&
                       (c.generator == PHILOX10 || c.generator == PHILOX7);
+#if defined(__AVX512F__)
+    const bool by_hand = is_inside(c);
+#endif
     int64_t i = first;
     while (i < last) {
         const uint64_t element = c.element + (uint64_t)i;
@@ -304,6 +326,14 @@ static void stochastic(const Cast &c, const float *in, Out *out, int64_t first, 
         }
         const int64_t n = std::min(kBlock - inside, last - i);
         random.fill(element - (uint64_t)inside, words);
+#if defined(__AVX512F__)
+        if (by_hand) {
+            const auto work = c.negative_zero ? stochastic512<codes, true, Out> : stochastic512<codes, false, Out>;
+            work(c, max_value_bits(c), in + i, out + i, n, words + inside);
+            i += n;
+            continue;
+        }
+#endif
         cast_general<STOCHASTIC, codes>(c, in + i, out + i, n, words + inside);
         i += n;
     }
@@ -320,6 +350,17 @@ static void cast_array(const Cast *c, const float *in, Out *out, int64_t first, 
         for (int64_t i = 0; i < n; ++i) {
             const uint32_t code = to_bf16(bits_of(in[i]));
             out[i] = (Out)(codes ? code : code << 16);
+        }
+        return;
+    }
+    if (!codes && c->direction == NEAREST_EVEN && is_wide(*c)) {
+        const int drop = 23 - c->significand_bits;
+        const uint32_t half = (1u << drop) / 2 - 1, mask = ~0u << drop;
+#pragma GCC ivdep
+        for (int64_t i = 0; i < n; ++i) {
+            const uint32_t bits = bits_of(in[i]);
+            const uint32_t rounded = (bits + half + (bits >> drop & 1)) & mask;
+            out[i] = (Out)((bits & 0x7FFFFFFF) > 0x7F800000 ? (bits & 0x80000000) | 0x7FC00000 : rounded);
         }
         return;
     }
