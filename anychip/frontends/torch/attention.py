@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from anychip.frontends.torch.plan import Plan, plan_of
 from anychip.frontends.torch.tensor import DeviceTensor
 
 aten = torch.ops.aten
@@ -70,3 +71,8 @@ def register(libraries: list[Any]) -> None:
     library = torch.library.Library("aten", "IMPL")
     libraries.append(library)
     library.impl(aten.scaled_dot_product_attention.default, _attention, "AutogradPrivateUse1")
+    plan_of(aten.scaled_dot_product_attention.default).override = _in_inference_mode
+
+
+def _in_inference_mode(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return _attention(*args, **kwargs)

@@ -202,6 +202,8 @@ class Plan:
             if argument.has_default_value()
         }
         self.override: Callable[..., Any] | None = _override_of_namespace.get(base.partition("::")[0])
+        if self.override is None and _is_composite(operator.name()):
+            self.override = _decomposed
         self.kernel: Callable[..., Any] | None = None
 
     def _source(self, schema: Any, alias: Any) -> int:
@@ -212,7 +214,19 @@ class Plan:
 
 
 _plans: dict[Any, Plan] = {}
+
+
 #: Evaluation of all operators of a namespace.
+def _is_composite(name: str) -> bool:
+    """Whether PyTorch itself writes the operator with others."""
+    return torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd")  # pyright: ignore
+
+
+def _decomposed(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The operators that it is written with; autograd sees to that, except in inference mode."""
+    return plan.operator.decompose(*args, **kwargs)
+
+
 _override_of_namespace: dict[str, Callable[..., Any]] = {}
 
 
