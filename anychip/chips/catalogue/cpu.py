@@ -10,30 +10,13 @@ from collections.abc import Callable, Mapping
 
 from anychip.arithmetic import cpu as cpu_numerics
 from anychip.blocks import DmaEngine, DotUnit, Link, Memory, VectorUnit
-from anychip.chips.catalogue.parts import GIBI, GIGA, MEBI, aliases, sequencer
+from anychip.chips.catalogue.parts import GIBI, GIGA, MEBI, aliases, curve_costs, sequencer
 from anychip.chips.chip import Chip, Engine, Route
 from anychip.chips.energy import cpu_power
 from anychip.chips.fitted import cpu_policy
 from anychip.chips.power import Power
 from anychip.chips.sources import assumed, derived, published
 from anychip.facts import Fact
-
-_CURVES = (
-    "exp",
-    "exp2",
-    "log",
-    "log2",
-    "sin",
-    "cos",
-    "tanh",
-    "sigmoid",
-    "erf",
-    "gelu",
-    "gelu_tanh",
-    "silu",
-    "pow",
-)
-_DIVISIONS = ("div", "sqrt", "rsqrt", "reciprocal")
 
 
 def _socket(
@@ -85,12 +68,13 @@ def _socket(
         efficiency=assumed(0.8, "1", "share of peak that vendor libraries reach, judged", low=0.5, high=0.95),
     )
     curve = assumed(20.0, "cycle", "vector instructions of a polynomial, judged", low=8.0, high=40.0)
+    longer = assumed(35.0, "cycle", "vector instructions of a longer polynomial, judged", low=15.0, high=80.0)
     division = assumed(6.0, "cycle", "partly pipelined dividers, judged", low=3.0, high=16.0)
     unit = VectorUnit.of(
         clock_hz=clock_hz,
         lanes=published(lanes, "lane", f"{where}: {matrix_where}"),
         latency_cycles=assumed(8, "cycle", "one operation and the store of its result", low=4, high=20),
-        cost=dict.fromkeys(_CURVES, curve) | dict.fromkeys(_DIVISIONS, division),
+        cost=curve_costs(simple=curve, other=longer, division=division),
     )
     latency = assumed(
         round(90e-9 * clock_hz.value),

@@ -14,7 +14,18 @@ from anychip.arithmetic import Tiles
 from anychip.arithmetic import gpu as gpu_numerics
 from anychip.arithmetic.numerics import Numerics
 from anychip.blocks import DmaEngine, Link, Memory, SystolicArray, VectorUnit
-from anychip.chips.catalogue.parts import GIBI, GIGA, MEBI, MEGA, aliases, best, pcie, peaks, sequencer
+from anychip.chips.catalogue.parts import (
+    GIBI,
+    GIGA,
+    MEBI,
+    MEGA,
+    aliases,
+    best,
+    curve_costs,
+    pcie,
+    peaks,
+    sequencer,
+)
 from anychip.chips.chip import Chip, Engine, Route
 from anychip.chips.energy import npu_power
 from anychip.chips.fitted import graph_policy
@@ -100,22 +111,10 @@ def _gaudi(
             f"{_GUIDE}: 64 fp32 operations a cycle in each of {processors} processors",
         ),
         latency_cycles=assumed(4, "cycle", "latency of a vector operation, judged", low=2, high=10),
-        cost=dict.fromkeys(
-            (
-                "exp",
-                "log",
-                "tanh",
-                "sigmoid",
-                "rsqrt",
-                "sqrt",
-                "reciprocal",
-                "div",
-                "sin",
-                "cos",
-                "erf",
-                "pow",
-            ),
-            assumed(8.0, "cycle", "table look-up and polynomial, judged", low=4.0, high=20.0),
+        cost=curve_costs(
+            simple=assumed(8.0, "cycle", "table look-up and polynomial, judged", low=4.0, high=20.0),
+            other=assumed(16.0, "cycle", "a longer polynomial, judged", low=6.0, high=40.0),
+            division=assumed(10.0, "cycle", "a reciprocal and its correction, judged", low=4.0, high=30.0),
         ),
     )
     dma = DmaEngine.of(

@@ -8,7 +8,19 @@ from typing import Literal
 
 from anychip.arithmetic import Numerics
 from anychip.blocks import DmaEngine, DotUnit, Link, Memory, VectorUnit
-from anychip.chips.catalogue.parts import GIBI, GIGA, KIBI, MEBI, MEGA, aliases, best, pcie, peaks, sequencer
+from anychip.chips.catalogue.parts import (
+    GIBI,
+    GIGA,
+    KIBI,
+    MEBI,
+    MEGA,
+    aliases,
+    best,
+    curve_costs,
+    pcie,
+    peaks,
+    sequencer,
+)
 from anychip.chips.chip import Chip, Engine, Route
 from anychip.chips.energy import gpu_power
 from anychip.chips.fitted import (
@@ -30,20 +42,6 @@ from anychip.facts import Fact
 Tera = float | tuple[float, float, float]
 #: Special-function results a cycle and multiprocessor.
 _SPECIAL_LANES = 16
-_SPECIAL = (
-    "exp",
-    "exp2",
-    "log",
-    "log2",
-    "sqrt",
-    "rsqrt",
-    "reciprocal",
-    "sin",
-    "cos",
-    "tanh",
-    "sigmoid",
-    "div",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,16 +266,13 @@ def _lanes(generation: Generation, clock: Fact) -> VectorUnit:
         latency_cycles=assumed(
             24, "cycle", "dependent issue of one operation and the write to local memory", low=4, high=60
         ),
-        cost={
-            name: assumed(
-                special,
-                "cycle",
-                "16 special-function results a cycle; recalled, not read again",
-                low=1,
-                high=4 * special,
-            )
-            for name in _SPECIAL
-        },
+        cost=curve_costs(
+            simple=assumed(
+                special, "cycle", "16 special-function results a cycle; recalled", low=1, high=4 * special
+            ),
+            other=assumed(special + 8, "cycle", "special functions and a polynomial, judged", low=4, high=40),
+            division=assumed(special + 6, "cycle", "a reciprocal and its correction, judged", low=4, high=30),
+        ),
     )
 
 

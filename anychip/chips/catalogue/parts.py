@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from anychip.arithmetic.recipe import CURVES
 from anychip.blocks import Sequencer
 from anychip.chips.names import NAMES
 from anychip.chips.sources import assumed, derived, measured, published
@@ -45,6 +46,22 @@ def sequencer(
         queue_depth=assumed(queue_depth, "instruction", "front end unpublished", low=2, high=64),
         launch_cycles=launch,
     )
+
+
+#: Curves that hardware tables or a handful of instructions give.
+_SIMPLE = frozenset("exp exp2 log log2 sqrt rsqrt reciprocal sin cos tanh sigmoid".split())
+
+
+def curve_costs(*, simple: Fact, other: Fact, division: Fact) -> dict[str, Fact]:
+    """Cycles per element and lane of every function that lanes evaluate.
+
+    Args:
+        simple: of exponential, logarithm, roots and the like.
+        other: of those that take a longer polynomial or several of the simple ones.
+        division: of divisions and remainders.
+    """
+    costs = {name: simple if name in _SIMPLE else other for name in sorted(CURVES)}
+    return costs | dict.fromkeys(("div", "floor_divide", "remainder", "fmod"), division)
 
 
 def peaks(where: str, tera: Mapping[str, float | tuple[float, float, float]]) -> dict[str, Fact]:

@@ -14,7 +14,7 @@ from anychip.arithmetic import Reduction, Sequential, Tiles
 from anychip.arithmetic import reference as reference_numerics
 from anychip.arithmetic.numerics import Numerics
 from anychip.blocks import DmaEngine, Link, Memory, SystolicArray, VectorUnit
-from anychip.chips.catalogue.parts import GIBI, GIGA, MEBI, MEGA, aliases, peaks, sequencer
+from anychip.chips.catalogue.parts import GIBI, GIGA, MEBI, MEGA, aliases, curve_costs, peaks, sequencer
 from anychip.chips.chip import Chip, Engine, Route
 from anychip.chips.energy import npu_power
 from anychip.chips.fitted import xla_policy
@@ -88,24 +88,12 @@ def _tpu(
         clock_hz=clock,
         lanes=lanes,
         latency_cycles=published(2, "cycle", f"{_BOOK}: latency of a vector operation"),
-        cost=dict.fromkeys(
-            (
-                "exp",
-                "log",
-                "tanh",
-                "sigmoid",
-                "rsqrt",
-                "sqrt",
-                "reciprocal",
-                "div",
-                "sin",
-                "cos",
-                "erf",
-                "pow",
-            ),
-            assumed(
+        cost=curve_costs(
+            simple=assumed(
                 8.0, "cycle", "one transcendental unit beside several adders, judged", low=4.0, high=20.0
             ),
+            other=assumed(16.0, "cycle", "a longer polynomial, judged", low=6.0, high=40.0),
+            division=assumed(10.0, "cycle", "a reciprocal and its correction, judged", low=4.0, high=30.0),
         ),
     )
     dma = DmaEngine.of(
