@@ -50,12 +50,24 @@ def require_tools() -> None:
 
 
 def cache_folder() -> Path:
-    """Where built libraries are kept; made if it is not there."""
+    """Where built libraries are kept; made if it is not there.
+
+    Raises:
+        InvalidInput: it cannot be made.
+    """
     chosen = os.environ.get("ANYCHIP_CACHE")
     base = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "anychip"
     folder = base.expanduser() / "rtl"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cache_error(folder, error) from error
     return folder
+
+
+def _cache_error(folder: Path, error: OSError) -> InvalidInput:
+    reason = error.strerror or str(error)
+    return InvalidInput(f"rtl: cannot keep builds in {folder}: {reason}; name another place in ANYCHIP_CACHE")
 
 
 def build_design(source: Source, driver: str) -> ctypes.CDLL:
@@ -248,10 +260,13 @@ def _kept(name: str, make: Callable[[Path, Path], None]) -> Path:
     """The cached file, made now if it is not there; a build that fails or stops leaves nothing."""
     target = cache_folder() / name
     if not target.exists():
-        with tempfile.TemporaryDirectory(prefix="build-", dir=cache_folder()) as folder:
-            finished = Path(folder, "finished")
-            make(Path(folder), finished)
-            finished.replace(target)
+        try:
+            with tempfile.TemporaryDirectory(prefix="build-", dir=cache_folder()) as folder:
+                finished = Path(folder, "finished")
+                make(Path(folder), finished)
+                finished.replace(target)
+        except OSError as error:
+            raise _cache_error(cache_folder(), error) from error
     return target
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 
 from anychip.blocks import VectorUnit
 from anychip.chips.basecamp import basecamp
 from anychip.chips.chip import Engine
-from anychip.errors import CapacityExceeded, MissingTool, NotModelled
+from anychip.errors import CapacityExceeded, InvalidInput, MissingTool, NotModelled
 from anychip.rtl import verilator
 from anychip.rtl.encoding import Encoding, Fields
 from anychip.rtl.hardware import hardware_of
@@ -41,6 +42,15 @@ def test_blocks_that_the_hardware_does_not_have_are_named_together() -> None:
         'rtl: chip "basecamp": vector must be a VectorUnit with one cycle per operation; '
         "the link moves 1.5 bytes a cycle, which must be whole"
     )
+
+
+def test_a_cache_that_cannot_be_written_is_one_message(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").write_text("a file")
+    monkeypatch.setenv("ANYCHIP_CACHE", str(tmp_path / "taken"))
+    with pytest.raises(InvalidInput, match="Not a directory; name another place in ANYCHIP_CACHE"):
+        verilator.cache_folder()
 
 
 def test_missing_tools_are_one_message(monkeypatch: pytest.MonkeyPatch) -> None:

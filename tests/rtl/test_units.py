@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from anychip.formats import CastRule, Rounding, by_name
+from anychip.formats.randomness import random_bits
 from anychip.rtl.floats import BF16, FP8_E4M3FN, FP8_E5M2, FP16, FP32, Defect, Layout
 from anychip.rtl.units import Add, Compare, Divide, Multiply, MultiplyAdd, Round, Widen
 from anychip.rtl.verilator import UnitLibrary, missing_tools
@@ -139,6 +141,26 @@ def test_rounding_to_nearest_and_by_chance(target: Layout, saturate: bool) -> No
             for code, bits in zip(x, random, strict=True)
         ]
         assert not differing(got, want, x, random)
+
+
+@pytest.mark.parametrize("target", [BF16, FP16, FP8_E4M3FN, FP8_E5M2], ids=lambda layout: layout.name)
+@pytest.mark.parametrize("seed", [None, 7])
+def test_rounding_is_the_cast_of_the_formats(target: Layout, seed: int | None) -> None:
+    """The gates against `anychip.formats`, to nearest and stochastic with the same random bits."""
+    saturate = target is FP8_E5M2
+    name = f"round_{target.name}{'_saturate' * saturate}"
+    unit = built(Round(target, random_bits=16, saturate=saturate), name)
+    x = np.concatenate([anything(FP32, 100_000, 71), near_one(FP32, 100_000, 72, spread=30)])
+    rounding = Rounding.NEAREST_EVEN if seed is None else Rounding.stochastic(seed=seed, bits=16)
+    random = np.zeros(len(x), np.uint64) if seed is None else random_bits(rounding, len(x), 16)  # type: ignore[arg-type]
+    got = unit(x=x, random=random, stochastic=np.full(len(x), int(seed is not None)))["z"]
+    stored = by_name(target.name)
+    values = x.astype(np.uint32).view(np.float32)
+    rule = CastRule(rounding=rounding, **({"overflow": "saturate"} if saturate else {}))  # type: ignore[arg-type]
+    want = stored.encode(values, rule=rule)  # type: ignore[union-attr, call-arg]
+    with np.errstate(invalid="ignore"):
+        nan = np.isnan(stored.decode(want))  # type: ignore[arg-type]
+    assert np.array_equal(np.where(nan, target.nan_code, want), got)
 
 
 @pytest.mark.parametrize("source", [FP16, FP8_E4M3FN], ids=lambda layout: layout.name)

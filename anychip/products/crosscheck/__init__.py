@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -122,7 +123,7 @@ def _run(plan: Any, console: Console, *, workers: int, with_mutants: bool) -> An
     judged = [each for each in mutants() if plan.hardware or not each.needs_hardware] if with_mutants else []
     results.unchecked = [each for each in mutants() if each not in judged] if with_mutants else []
     columns = (TextColumn("{task.description:<20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_interrupts)
     with pool, Progress(*columns, console=console, transient=True) as progress:
         if plan.hardware:
             hardware = [work.hardware_for(build) for build in work.builds_of(plan)]
@@ -149,6 +150,11 @@ def _run(plan: Any, console: Console, *, workers: int, with_mutants: bool) -> An
     results.outcomes.sort(key=lambda outcome: outcome.case.number)
     results.verdicts.sort(key=lambda verdict: judged.index(verdict.mutant))
     return results
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C reaches every process of a terminal; only the first one answers it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _follow(
