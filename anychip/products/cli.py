@@ -38,6 +38,7 @@ COMMANDS: dict[str, Command] = {
     "prices": Command("prices", "what the price snapshot covers; import SkyPilot's and Vantage's files"),
     "doctor": Command("doctor", "say what is installed, what is missing and what for"),
     "crosscheck": Command("crosscheck", "compare simulation and RTL on random chips, bits and cycles"),
+    "verilog": Command("verilog", "write the Verilog of a chip wired like basecamp"),
     "conformance": Command("conformance", "run models and operators on the device against the CPU"),
     "predict": Command("predict", "time of a model that transformers can build, on a chip"),
     "validate": Command("validate", "predictions beside published measurements"),

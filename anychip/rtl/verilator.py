@@ -8,14 +8,17 @@ is kept under a digest of what it was built from (Verilog, driver, flags, tool v
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import fcntl
 import functools
 import hashlib
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +30,8 @@ WARNINGS = ("-Wno-lint", "-Wno-style", "-Wno-fatal")
 COMPILE = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-w")
 #: So that several models in one process never share a symbol; other compilers and linkers do not need them.
 GNU_COMPILE, GNU_LINK = ("-fno-gnu-unique",), ("-Wl,-Bsymbolic",)
+#: Age after which a folder of an unfinished build is nobody's.
+STALE_SECONDS = 6 * 3600
 RUNTIME = ("verilated.cpp", "verilated_dpi.cpp", "verilated_threads.cpp")
 
 
@@ -259,15 +264,35 @@ def kept_text(key: str, name: str, make: Callable[[], str]) -> str:
 def _kept(name: str, make: Callable[[Path, Path], None]) -> Path:
     """The cached file, made now if it is not there; a build that fails or stops leaves nothing."""
     target = cache_folder() / name
-    if not target.exists():
-        try:
-            with tempfile.TemporaryDirectory(prefix="build-", dir=cache_folder()) as folder:
+    if target.exists():
+        return target
+    _sweep(cache_folder())
+    try:
+        with _alone(target), tempfile.TemporaryDirectory(prefix="build-", dir=cache_folder()) as folder:
+            if not target.exists():
                 finished = Path(folder, "finished")
                 make(Path(folder), finished)
                 finished.replace(target)
-        except OSError as error:
-            raise _cache_error(cache_folder(), error) from error
+    except OSError as error:
+        raise _cache_error(cache_folder(), error) from error
     return target
+
+
+@contextlib.contextmanager
+def _alone(target: Path) -> Generator[None]:
+    """Processes that want the same file wait for the first of them; the lock dies with its process."""
+    with target.with_name(f"{target.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@functools.cache
+def _sweep(folder: Path) -> None:
+    """Remove what builds that were killed left behind, hours ago."""
+    for left in folder.glob("build-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _run(command: list[str], folder: Path, environment: Mapping[str, str] | None = None) -> str:

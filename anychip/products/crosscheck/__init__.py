@@ -123,7 +123,7 @@ def _run(plan: Any, console: Console, *, workers: int, with_mutants: bool) -> An
     judged = [each for each in mutants() if plan.hardware or not each.needs_hardware] if with_mutants else []
     results.unchecked = [each for each in mutants() if each not in judged] if with_mutants else []
     columns = (TextColumn("{task.description:<20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_interrupts)
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_on_interrupt)
     with pool, Progress(*columns, console=console, transient=True) as progress:
         if plan.hardware:
             hardware = [work.hardware_for(build) for build in work.builds_of(plan)]
@@ -152,9 +152,9 @@ def _run(plan: Any, console: Console, *, workers: int, with_mutants: bool) -> An
     return results
 
 
-def _leave_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal; only the first one answers it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _end_on_interrupt() -> None:
+    """Ctrl-C reaches every process of a terminal: workers end silently, the first process says so."""
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 
 def _follow(
