@@ -76,6 +76,10 @@ _SIMT_J_PER_FLOP = 14.3e-12
 TENSOR_ENGINE = {"efficiency": _fact(0.86, "1", _ENCODERS, 0.55, 1.0)}
 #: Fitted parameters of the vector and scalar engines of a NeuronCore.
 VECTOR_ENGINE = {"efficiency": _fact(1 / 1.11, "1", _ENCODERS, 1 / 1.21, 1.0)}
+_FIRST = Source("fitted", "neuron_published.csv: BERT rows of inf1 (14 rows), one factor", _READ_ON)
+#: The same of a NeuronCore-v1, whose array and clocks are unpublished: one factor on both.
+FIRST_TENSOR_ENGINE = {"efficiency": _fact(0.52, "1", _FIRST, 0.25, 0.86)}
+FIRST_VECTOR_ENGINE = {"efficiency": _fact(0.545, "1", _FIRST, 0.26, 0.9)}
 _DECODE = Source(
     "fitted", "neuron_published.csv: LLM time per output token, inf2 and trn1 (44 rows)", _READ_ON
 )

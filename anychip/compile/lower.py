@@ -112,7 +112,7 @@ def _operands(segment: Segment, group: Group) -> tuple[View, ...]:
     """The views behind the accesses of a kernel of one node; fused kernels name those of all their nodes."""
     if len(group.nodes) > 1:
         return ()
-    node = segment.nodes[group.nodes[0]]
+    node = segment.nodes[min(group.nodes)]
     by_port = {f"in{i}": view for i, view in enumerate(node.inputs)}
     by_port |= {f"out{i}": view for i, view in enumerate(node.outputs)}
     operands = _in_access_order(next(iter(group.forms)))

@@ -154,7 +154,9 @@ def question(row: Mapping[str, str]) -> Question:
     Raises:
         NotModelled: with the reason, if no prediction is possible.
     """
-    architecture = _architecture(row["model"])
+    # Inferentia1's pages file DistilBERT under "BERT base" and name it in the detail.
+    named = re.search(r"distilbert-base", row["extra"])
+    architecture = _architecture(named.group() if named else row["model"])
     metric, extra = row["metric"], dict(re.findall(r"([^;=]+)=([^;]*)", row["extra"]))
     if "token_throughput_in_plus_out" in metric or metric.endswith("output_throughput"):
         raise NotModelled("request mixes with input and output tokens together")
@@ -164,6 +166,8 @@ def question(row: Mapping[str, str]) -> Question:
     chip = chips.by_name(row["chip"]).name
     per_core = _PHYSICAL_CORES.get(chip, 1)
     shards = int(extra["tp"]) * per_core if "tp" in extra else 1
+    cores = _integer(row["cores"], 1)
+    inflight = float(row["inflight"] or 0) or float(cores)
     given, made = _integer(extra.get("input_len", ""), 0), _integer(extra.get("output_len", ""), 0)
     if metric.startswith("ttft"):
         workload = Workload(architecture, "prefill", batch, _bucket(given), shards)
@@ -172,17 +176,19 @@ def question(row: Mapping[str, str]) -> Question:
     elif shards > 1 or architecture.startswith(("llama", "mistral", "opt")):
         raise NotModelled("whole generations of a language model")
     else:
+        if inflight < 0.9 and cores > 1:
+            # Throughput and latency of one batch that the runtime splits over all cores.
+            batch, inflight = -(-batch // cores), float(cores)
         workload = Workload(architecture, "forward", batch, tokens)
     if workload.phase != "forward" and not given:
         raise NotModelled("prompt length not stated")
-    inflight = float(row["inflight"] or 0) or float(_integer(row["cores"], 1))
     price = row.get("price_usd_h_ri") or ""
     return Question(
         chip,
         workload,
         metric,
         inflight,
-        _integer(row["cores"], 1),
+        cores,
         given,
         made,
         float(price) if price else None,

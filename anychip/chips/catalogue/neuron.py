@@ -31,6 +31,7 @@ from anychip.chips.catalogue.neuron_core import (
 from anychip.chips.catalogue.parts import GIBI, GIGA, MEBI, TERA, peaks
 from anychip.chips.chip import Chip
 from anychip.chips.energy import npu_power
+from anychip.chips.fitted import FIRST_TENSOR_ENGINE
 from anychip.chips.sources import assumed, derived, published
 from anychip.facts import Fact
 
@@ -49,6 +50,7 @@ def inf1() -> Chip:
         high=16 * TERA / (2 * 64 * 64),
     )
     array = array_of(
+        fitted=FIRST_TENSOR_ENGINE,
         rows=assumed(64, "row", f"{unknown}: 64 x 64 to 128 x 64 judged from 16 TFLOPS", low=64, high=128),
         columns=assumed(64, "column", f"{unknown}: 64 x 64 judged from 16 TFLOPS", low=64, high=64),
         clock_hz=clock,

@@ -12,7 +12,7 @@ from anychip.arithmetic import neuron as neuron_numerics
 from anychip.blocks import DmaEngine, Link, Memory, Sequencer, SystolicArray, VectorUnit
 from anychip.chips.catalogue.parts import GIGA, aliases
 from anychip.chips.chip import Chip, Engine, Route
-from anychip.chips.fitted import TENSOR_ENGINE, VECTOR_ENGINE, neuron_policy
+from anychip.chips.fitted import FIRST_VECTOR_ENGINE, TENSOR_ENGINE, VECTOR_ENGINE, neuron_policy
 from anychip.chips.power import Power
 from anychip.chips.sources import assumed, derived, published
 from anychip.facts import Fact
@@ -59,7 +59,7 @@ def engines_of(
                 lanes=lanes,
                 minimum_cycles=minimum,
                 latency_cycles=latency,
-                **VECTOR_ENGINE,
+                **(FIRST_VECTOR_ENGINE if pool_clock_hz is None else VECTOR_ENGINE),
                 **fields,
             )
         )
@@ -76,7 +76,13 @@ def engines_of(
 
 
 def array_of(
-    *, rows: Fact, columns: Fact, clock_hz: Fact, rates: Mapping[str, Fact], arrays: Fact
+    *,
+    rows: Fact,
+    columns: Fact,
+    clock_hz: Fact,
+    rates: Mapping[str, Fact],
+    arrays: Fact,
+    fitted: Mapping[str, Fact] = TENSOR_ENGINE,
 ) -> SystolicArray:
     """A weight-stationary array with the published instruction costs."""
     return SystolicArray.of(
@@ -95,7 +101,7 @@ def array_of(
             low=1,
             high=4,
         ),
-        **TENSOR_ENGINE,
+        **fitted,
     )
 
 
