@@ -18,6 +18,8 @@ from anychip.products.chips import document
 from anychip.products.chips.comparison import compared, print_comparison
 from anychip.products.chips.listing import print_listing
 from anychip.products.chips.page import print_page
+from anychip.products.chips.web import page_of
+from anychip.profile.writing import check_writable, write_text
 
 _ACTIONS = ("list", "show", "compare")
 _EPILOG = """\
@@ -42,9 +44,14 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--prices", type=Path, metavar="FILE", help="a price table put over the packaged snapshot"
     )
+    parser.add_argument("--html", type=Path, metavar="FILE", help="compare: also as a page with pictures")
     options = parser.parse(argv)
     market = snapshot() if options.prices is None else with_prices(options.prices)
     action, names = _asked(options.words)
+    if options.html is not None:
+        if action != "compare":
+            raise InvalidInput("anychip chips --html: pictures need a comparison; say compare and two chips")
+        check_writable(options.html)
     found = [chips.find(name) for name in names]
     if action == "list":
         return _list(found, market, as_json=options.json)
@@ -52,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
         raise InvalidInput(f"anychip chips {action}: which chip? for example `anychip chips show trn1`")
     if action == "show":
         return _show(found, market, as_json=options.json)
-    return _compare(found, market, as_json=options.json)
+    return _compare(found, market, as_json=options.json, page=options.html)
 
 
 def _asked(words: list[str]) -> tuple[str, list[str]]:
@@ -89,12 +96,15 @@ def _show(found: list[chips.Chip], market: Market, *, as_json: bool) -> int:
     return 0
 
 
-def _compare(found: list[chips.Chip], market: Market, *, as_json: bool) -> int:
+def _compare(found: list[chips.Chip], market: Market, *, as_json: bool, page: Path | None) -> int:
     if len(found) < 2:
         raise InvalidInput(f"anychip chips compare: {found[0].name} with what? name at least two chips")
+    entries = [compared(chip, market) for chip in found]
+    if page is not None:
+        write_text(page, [page_of(entries)])
     if as_json:
-        return _write("compare", [document.comparison(compared(chip, market)) for chip in found])
-    print_comparison(found, market, sys.stdout)
+        return _write("compare", [document.comparison(entry) for entry in entries])
+    print_comparison(entries, sys.stdout)
     return 0
 
 

@@ -104,9 +104,8 @@ def compared(chip: Chip, market: Market) -> Compared:
     )
 
 
-def print_comparison(chips: list[Chip], market: Market, stream: TextIO) -> None:
+def print_comparison(entries: list[Compared], stream: TextIO) -> None:
     """Tables of at most five chips, then bars of all."""
-    entries = [compared(chip, market) for chip in chips]
     with paper(stream) as out:
         _print(out, entries)
 
@@ -118,7 +117,7 @@ def _print(out: Console, entries: list[Compared]) -> None:
         table.add_column("", width=25, no_wrap=True)
         for entry in abreast:
             table.add_column(entry.chip.name, justify="right", no_wrap=True, header_style=f"bold {ACCENT}")
-        for label, text in _ROWS:
+        for label, text in ROWS:
             if text is None:
                 table.add_row(label, style="dim")
             else:
@@ -127,7 +126,7 @@ def _print(out: Console, entries: list[Compared]) -> None:
         out.print()
     for title, value, write in _BARS:
         _bars(out.print, title, entries, value, write)
-    out.print(wrapped(_LEGEND), style="dim")
+    out.print(wrapped(LEGEND), style="dim")
 
 
 def _peak(label: str) -> Callable[[Compared], str]:
@@ -175,7 +174,7 @@ def _per_byte(entry: Compared) -> str:
     return NOTHING if fact is None else _span(fact.range[0] * 1e12, fact.range[1] * 1e12)
 
 
-_ROWS: tuple[tuple[str, Callable[[Compared], str] | None], ...] = (
+ROWS: tuple[tuple[str, Callable[[Compared], str] | None], ...] = (
     ("peak, 1e12 op/s", None),
     ("16-bit", _peak("16-bit")),
     ("8-bit", _peak("8-bit")),
@@ -217,7 +216,7 @@ _BARS: tuple[tuple[str, Callable[[Compared], float | None], Callable[[float], st
     ),
 )
 
-_LEGEND = (
+LEGEND = (
     "Achieved: a simulated 4096 x 4096 x 4096 product on all cores, launch and call latency left out; "
     "petaflop-hours and watts are at that rate. Ranges are those of the facts; watts never exceed a "
     "published limit. "

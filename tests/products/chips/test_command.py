@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,44 @@ def test_json_holds_the_same_facts(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+class Tags(HTMLParser):
+    """Counts elements and collects what could ask the network for something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+        self.open: list[str] = []
+        self.outside: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.counts[tag] += 1
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+        self.outside += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.counts[tag] += 1
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_self_contained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["trn1", "h100", "graviton3", "basecamp", "tpu-v4", "mi300x", "inf1", "gaudi3"]
+    page = tmp_path / "compare.html"
+    text = printed(capsys, "compare", *names, "--html", str(page))
+    assert "achieved" in text
+    tags = Tags()
+    tags.feed(page.read_text(encoding="utf-8"))
+    assert not tags.open
+    assert not tags.outside
+    assert tags.counts["polyline"] == len(names), "one roofline a chip"
+    assert tags.counts["svg"] == 5
+    for name in names:
+        assert page.read_text().count(f">{name}<") >= 2
+    assert [path.name for path in tmp_path.iterdir()] == ["compare.html"]
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "basecamp"])
 def test_nothing_achieves_more_than_its_peak(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     (entry, _) = json.loads(printed(capsys, "compare", name, "basecamp", "--json"))["chips"]
@@ -106,6 +146,8 @@ def test_own_prices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["show"], "anychip chips show: which chip? for example `anychip chips show trn1`"),
         (["compare", "trn1"], "anychip chips compare: trn1 with what? name at least two chips"),
         (["shw", "trn1"], 'unknown action or chip "shw"; did you mean show'),
+        (["show", "trn1", "--html", "a.html"], "pictures need a comparison"),
+        (["compare", "trn1", "inf2", "--html", "no/a.html"], "folder no does not exist"),
         (["--jsn"], 'unknown option of anychip chips "--jsn"; did you mean --json?'),
         (["--prices", "nowhere.csv"], "nowhere.csv: No such file or directory"),
     ],
