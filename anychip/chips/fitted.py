@@ -69,6 +69,10 @@ CACHE_EFFICIENCY = _fact(0.47, "1", _TENSOR)
 LAUNCH_S = _fact(2.1e-6, "s", _TENSOR, 2.0e-6, 4.0e-6)
 #: Of one access to main memory from an SM, in seconds; it shows in row-wise kernels.
 ACCESS_LATENCY_S = _fact(0.59e-6, "s", _ROWS, 0.5e-6, 1.25e-6)
+#: The same on AMD's chips.
+AMD_ACCESS_LATENCY_S = _fact(3.7e-6, "s", _ROWS, 1.0e-6, 3.7e-6)
+#: Bytes a cycle that one SM loads into registers: loads in flight over their latency, not the port, limit it.
+REGISTER_LOAD_BYTES_PER_CYCLE = _fact(11.8, "byte/cycle", _ROWS, 9.0, 16.0)
 #: Joules per fp32 flop outside tensor cores at 12 nm, scaled with the node; it caps low-power boards.
 _SIMT_J_PER_FLOP = 14.3e-12
 

@@ -25,10 +25,12 @@ from anychip.chips.chip import Chip, Engine, Route
 from anychip.chips.energy import gpu_power
 from anychip.chips.fitted import (
     ACCESS_LATENCY_S,
+    AMD_ACCESS_LATENCY_S,
     CACHE_EFFICIENCY,
     CACHE_PORT_BYTES_PER_CYCLE,
     LAUNCH_S,
     MATRIX_CORE,
+    REGISTER_LOAD_BYTES_PER_CYCLE,
     SIMT,
     STREAM_EFFICIENCY,
     TENSOR_CORE,
@@ -278,11 +280,17 @@ def _lanes(generation: Generation, clock: Fact) -> VectorUnit:
 
 def _transfer_engines(board: Board, clock_hz: float) -> dict[str, Engine]:
     """Loads and stores of row-wise kernels wait for memory; operands of tiles are fetched ahead."""
-    latency = ACCESS_LATENCY_S.scaled(clock_hz, "cycle")
+    seconds = AMD_ACCESS_LATENCY_S if board.name.startswith("mi") else ACCESS_LATENCY_S
+    latency = seconds.scaled(clock_hz, "cycle")
     latency = Fact(round(latency.value), "cycle", latency.source, *map(round, latency.range))
     none = assumed(0, "cycle", "contained in the tile's start and drain")
     return {
-        "load": Engine(block=DmaEngine.of(startup_cycles=latency)),
+        "load": Engine(
+            block=DmaEngine.of(
+                startup_cycles=latency,
+                bytes_per_second=REGISTER_LOAD_BYTES_PER_CYCLE.scaled(clock_hz, "byte/s"),
+            )
+        ),
         "store": Engine(block=DmaEngine.of(startup_cycles=none)),
         "stage": Engine(block=DmaEngine.of(startup_cycles=none)),
     }
