@@ -191,6 +191,8 @@ def npu_power(
     formats: Iterable[str],
     host_w: tuple[float, float, float],
     limit_w: Fact | None = None,
+    flop_j: tuple[float, float, float] = (0.45e-12, 0.25e-12, 0.8e-12),
+    byte_j: tuple[float, float, float] | None = None,
 ) -> Power:
     """Power of a chip of systolic arrays, none of which has published measurements but TPU v4.
 
@@ -203,6 +205,8 @@ def npu_power(
         formats: operand formats of its array.
         host_w: (middle, low, high) share of its server.
         limit_w: thermal design power if published.
+        flop_j: (middle, low, high) joules per bf16 flop at 7 nm.
+        byte_j: (middle, low, high) joules per byte of main memory; None judges them from its type.
     """
     anchor = "TPU v4's published 90/170/192 W bound systolic arrays at 7 nm to 0.25-0.8 pJ per bf16 flop"
     shrink, shrink_low, shrink_high = (1.0, 0.7, 1.0)
@@ -215,15 +219,14 @@ def npu_power(
     for name in formats:
         relative, low, high = FORMAT_FACTOR[name]
         mac_j[name] = assumed(
-            2 * 0.45e-12 * shrink * relative,
+            2 * flop_j[0] * shrink * relative,
             "J",
-            f"{anchor}; middle 0.45, {node}, times {relative:g} for {name}",
-            low=2 * 0.25e-12 * shrink_low * low,
-            high=2 * 0.8e-12 * shrink_high * high,
+            f"{anchor}; here {1e12 * flop_j[0]:g} pJ, {node}, times {relative:g} for {name}",
+            low=2 * flop_j[1] * shrink_low * low,
+            high=2 * flop_j[2] * shrink_high * high,
         )
-    byte_low, byte, byte_high = (
-        (100e-12, 200e-12, 350e-12) if memory.startswith("DDR") else (50e-12, 90e-12, 200e-12)
-    )
+    if byte_j is None:
+        byte_j = (200e-12, 100e-12, 350e-12) if memory.startswith("DDR") else (90e-12, 50e-12, 200e-12)
     return Power(
         base_w=assumed(base_w[0], "W", base_where, low=base_w[1], high=base_w[2]),
         limit_w=limit_w,
@@ -238,11 +241,11 @@ def npu_power(
         ),
         byte_j={
             link: assumed(
-                byte,
+                byte_j[0],
                 "J",
                 f"{memory}: TPU v4's power bounds HBM2 to 83 pJ per byte, GPUs fit 213; DDR is judged higher",
-                low=byte_low,
-                high=byte_high,
+                low=byte_j[1],
+                high=byte_j[2],
             )
         },
         host_w=assumed(

@@ -190,6 +190,8 @@ def tpu_v4() -> Chip:
             link="hbm",
             formats=_FORMATS,
             host_w=(80.0, 40.0, 200.0),
+            flop_j=(0.28e-12, 0.15e-12, 0.37e-12),
+            byte_j=(45e-12, 20e-12, 83e-12),
         ),
         note="no thermal design power; measured 90/170/192 W minimum, mean, maximum",
         extra={"measured_w": published(170.0, "W", "Jouppi et al., ISCA 2023", low=90.0, high=192.0)},

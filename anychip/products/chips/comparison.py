@@ -13,13 +13,12 @@ from anychip.facts import Fact
 from anychip.products.chips.quantities import (
     EIGHT_BIT,
     SIXTEEN_BIT,
-    achieved,
     bandwidth,
     joules_per_byte,
     joules_per_operation,
     peak,
     rent,
-    watts_at,
+    square_product,
 )
 from anychip.products.chips.screen import ACCENT, NOTHING, grid, paper, tera, wrapped
 
@@ -83,7 +82,7 @@ def compared(chip: Chip, market: Market) -> Compared:
     peaks = {label: each[1] for label, each in found.items() if each is not None}
     names = {label: each[0] for label, each in found.items() if each is not None}
     sixteen = names.get("16-bit")
-    rate = None if sixteen is None else achieved(chip, sixteen)
+    product = None if sixteen is None else square_product(chip, sixteen)
     rented = rent(chip, market)
     power = chip.power
     energies = {label: joules_per_operation(chip, name) for label, name in names.items()}
@@ -91,12 +90,12 @@ def compared(chip: Chip, market: Market) -> Compared:
         chip=chip,
         peaks=peaks,
         formats=names,
-        achieved=rate,
+        achieved=None if product is None else product.operations_per_second,
         byte_per_s=bandwidth(chip),
         memory_bytes=chip.main_memory.capacity_bytes,
         limit_w=None if power is None or power.limit_w is None else power.limit_w.value,
         base_w=None if power is None else power.base_w,
-        busy_w=None if sixteen is None or rate is None else watts_at(chip, sixteen, rate),
+        busy_w=None if product is None else product.watts,
         operation_j={label: fact for label, fact in energies.items() if fact is not None},
         byte_j=joules_per_byte(chip),
         instance=None if rented is None else rented[0].name,

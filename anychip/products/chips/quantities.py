@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from anychip.blocks import MatrixEngine
 from anychip.chips import Chip
 from anychip.chips.instances import Instance, Market
@@ -10,11 +12,13 @@ from anychip.errors import NotModelled
 from anychip.facts import Fact
 from anychip.formats import by_name
 from anychip.operators import meaning
+from anychip.profile.energy import working_j
+from anychip.profile.profile import Range
 from anychip.programs.graph import Node, View
 from anychip.programs.program import Grid
 from anychip.simulate.machine import simulate_nest
 
-#: Side of the square matrix product whose simulated rate is called achieved.
+#: Side of the square matrix product whose simulated rate and watts are called achieved.
 SIDE = 4096
 SIXTEEN_BIT = ("bf16", "fp16")
 EIGHT_BIT = ("fp8_e4m3fn", "fp8_e4m3", "fp8_e4m3fnuz", "mxfp8_e4m3", "int8")
@@ -45,11 +49,22 @@ def peak(chip: Chip, *names: str) -> tuple[str, float] | None:
     return best
 
 
-def achieved(chip: Chip, stored: str) -> float | None:
-    """Operations a second of a simulated square matrix product of tensors stored in a format.
+class Product(NamedTuple):
+    """A simulated square matrix product on all cores; launch and call latency are left out.
 
-    Where one program uses one core, every core runs a copy. None where the chip does not multiply it.
-    Launch and call latency are left out.
+    Args:
+        operations_per_second: of the whole chip.
+        watts: (low, value, high) of the whole chip meanwhile, never above its limit; None if unknown.
+    """
+
+    operations_per_second: float
+    watts: tuple[float, float, float] | None
+
+
+def square_product(chip: Chip, stored: str) -> Product | None:
+    """The product of tensors stored in a format; None where the chip does not multiply it.
+
+    Where one program uses one core, every core runs a copy.
     """
     shape, strides = (SIDE, SIDE), (SIDE, 1)
     views = [View(index, stored, shape, strides) for index in range(3)]
@@ -63,7 +78,20 @@ def achieved(chip: Chip, stored: str) -> float | None:
         return None
     ticks = span.ticks - span.launch_ticks - sum(ticks for _, ticks in span.fixed)
     copies = 1 if any(isinstance(item, Grid) for item in nest.body) else chip.cores
-    return copies * 2 * SIDE**3 / (ticks / chip.clock_hz)
+    second = ticks / chip.clock_hz
+    return Product(copies * 2 * SIDE**3 / second, _watts(chip, working_j(chip, span.demand), copies / second))
+
+
+def _watts(chip: Chip, work: Range | None, rate: float) -> tuple[float, float, float] | None:
+    """Base and work, `rate` times a second, up to the limit."""
+    power = chip.power
+    if power is None or power.base_w is None or work is None:
+        return None
+    base = (power.base_w.range[0], power.base_w.value, power.base_w.range[1])
+    spent = (work.low, work.value, work.high)
+    limit = float("inf") if power.limit_w is None else power.limit_w.value
+    low, value, high = (min(limit, idle + each * rate) for idle, each in zip(base, spent, strict=True))
+    return low, value, high
 
 
 def joules_per_operation(chip: Chip, name: str) -> Fact | None:
@@ -76,23 +104,6 @@ def joules_per_operation(chip: Chip, name: str) -> Fact | None:
 def joules_per_byte(chip: Chip) -> Fact | None:
     """Energy of a byte to or from main memory."""
     return None if chip.power is None else chip.power.byte_j.get(chip.load.links[0])
-
-
-def watts_at(chip: Chip, name: str, operations_per_second: float) -> tuple[float, float, float] | None:
-    """(low, value, high) watts of the chip while it multiplies at a rate, capped by its limit."""
-    per_operation = joules_per_operation(chip, name)
-    if chip.power is None or chip.power.base_w is None or per_operation is None:
-        return None
-    ends = zip(
-        (chip.power.base_w.range[0], chip.power.base_w.value, chip.power.base_w.range[1]),
-        (per_operation.range[0], per_operation.value, per_operation.range[1]),
-        strict=True,
-    )
-    limit = chip.power.limit_w
-    low, value, high = (base + each * operations_per_second for base, each in ends)
-    if limit is not None:
-        low, value, high = (min(watts, limit.value) for watts in (low, value, high))
-    return low, value, high
 
 
 def bandwidth(chip: Chip) -> float:
