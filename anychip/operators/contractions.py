@@ -194,6 +194,26 @@ def grouped_product(a: Arguments) -> tuple[Form, ...] | None:
     )
 
 
+def summed_product(a: Arguments) -> tuple[Form, ...]:
+    """addbmm: products of a batch summed too; the batch is the outer part of the summed dimension."""
+    left, right, result = a.tensor("batch1"), a.tensor("batch2"), a.results[0]
+    b, m, k, n = *left.shape, right.shape[2]
+    moves = [
+        [0, left.strides[1], 0, left.strides[0], left.strides[2]],
+        [0, 0, right.strides[2], right.strides[0], right.strides[1]],
+        [0, *a.tensor("self").broadcast((m, n)), 0, 0],
+        [0, *result.strides, 0, 0],
+    ]
+    places = [strides[1:] for strides in moves]
+    recipe = scaled_sum(a.number("beta", 1), a.number("alpha", 1))
+    operands = [
+        operand(tensor, tuple(strides))
+        for tensor, strides in zip((left, right, a.tensor("self"), result), places, strict=True)
+    ]
+    return (Contract((), (m,), (n,), (b, k), operands[0], operands[1], operands[3], recipe, (operands[2],)),)
+
+
+register("addbmm", "contraction", "self batch1 batch2", real(summed_product))
 register("_grouped_mm", "contraction", "self mat2 offs bias", real(grouped_product))
 register("mm bmm", "contraction", "self mat2", real(product))
 register("addmm", "contraction", "self mat1 mat2", real(added_product("mat1", "mat2")))

@@ -288,6 +288,30 @@ def log_ndtr(_a: Arguments, x: Lane) -> Operable:
     return select(x < -1.0, below, apply("log1p", apply("erfc", t) * -0.5))
 
 
+def celu(a: Arguments, x: Lane) -> Operable:
+    alpha = a.number("alpha", 1)
+    return select(x < 0.0, apply("expm1", x if alpha == 1 else x / alpha) * alpha, x)
+
+
+def logaddexp2(_a: Arguments, x: Lane, y: Lane) -> Operable:
+    top, bottom = apply("maximum", x, y), apply("minimum", x, y)
+    both = top + apply("log1p", apply("exp2", bottom - top)) * (1 / math.log(2))
+    return select(apply("eq", abs(top), math.inf), top, both)
+
+
+def entropy(_a: Arguments, x: Lane) -> Operable:
+    positive = -x * apply("log", x)
+    inside = select(x > 0.0, positive, select(apply("eq", x, 0.0), 0.0, -math.inf))
+    return select(apply("isnan", x), x, inside)
+
+
+def xlog1py(_a: Arguments, x: Operable, y: Operable) -> Operable:
+    logarithm = apply("log1p", y) if isinstance(y, Lane) else (math.log1p(y) if y > -1 else math.nan)
+    product = apply("mul", x, logarithm)
+    kept = select(apply("eq", x, 0.0), 0.0, product) if isinstance(x, Lane) else product
+    return select(apply("isnan", y), math.nan, kept) if isinstance(y, Lane) else kept
+
+
 def logit(a: Arguments, x: Lane) -> Operable:
     eps = a.attribute("eps")
     y = clamped(x, float(eps), 1.0 - float(eps)) if isinstance(eps, (int, float)) else x
@@ -482,6 +506,14 @@ _names(
         "native_dropout_backward": lambda a, g, mask: select(mask, g, 0.0) * a.number("scale", 1),
     },
 )
+element("celu", "self", celu)
+element("logaddexp2", "self other", logaddexp2)
+element("special_entr", "self", entropy)
+element("special_xlog1py", "self other", xlog1py)
+element("special_xlog1py.other_scalar", "self other", xlog1py)
+element("special_xlog1py.self_scalar", "self other", xlog1py)
+element("ldexp.Tensor", "self other", lambda _a, x, y: x * apply("exp2", y))
+element("_prelu_kernel", "self weight", lambda _a, x, w: select(x > 0.0, x, w * x))
 register("native_dropout", "lanes", "input", native_dropout)
 register("glu", "lanes", "self", glu)
 register("glu_backward", "lanes", "grad_output self", glu_backward)

@@ -106,6 +106,36 @@ def masked_scatter(a: Arguments) -> tuple[Form, ...]:
     return (picked("write", result, (a.tensor("mask"),), source, result, rows),)
 
 
+def relocated(a: Arguments) -> tuple[Form, ...]:
+    """Elements that change places in a fixed pattern, or are picked by comparison: none is computed."""
+    source = max(a.inputs, key=lambda each: each.elements)
+    return tuple(
+        Gather("read", each.elements, 1, max(source.distinct, 1), (), plain(source), plain(each))
+        for each in a.results
+        if each.elements
+    )
+
+
+register(
+    "diag_embed diagonal_backward diagonal_scatter diagonal_copy rot90 split_with_sizes_copy "
+    "split_copy.Tensor unbind_copy.int squeeze_copy.dim squeeze_copy.dims as_strided_copy as_strided_scatter "
+    "unfold_copy unfold_backward channel_shuffle pixel_shuffle pixel_unshuffle im2col replication_pad1d "
+    "replication_pad2d replication_pad3d reflection_pad1d reflection_pad2d reflection_pad3d max_unpool2d "
+    "max_unpool3d put block_diag trace_backward _chunk_cat nonzero nonzero_static isin.Tensor_Tensor "
+    "isin.Tensor_Scalar isin.Scalar_Tensor masked_scatter_backward unique_consecutive _unique2 "
+    "bucketize.Tensor searchsorted.Tensor searchsorted.Scalar resize_as allclose tril_indices "
+    "triu_indices one_hot",
+    "move",
+    "self",
+    relocated,
+)
+register(
+    "aminmax median median.dim nanmedian nanmedian.dim kthvalue mode cummax "
+    "cummin adaptive_max_pool2d adaptive_max_pool3d",
+    "move",
+    "self",
+    relocated,
+)
 register("embedding", "gather", "weight indices", embedding)
 register("embedding_dense_backward embedding_backward", "gather", "grad_output indices", embedding_backward)
 register("index.Tensor _unsafe_index.Tensor", "gather", "self indices[]", index_tensor)

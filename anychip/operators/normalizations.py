@@ -221,10 +221,13 @@ def batch_norm(*, training: bool | None, stats: bool = True) -> Rule:
         )
         eps, momentum = float(a.number("eps", 1e-5)), float(a.number("momentum", 0.1))
         learning = a.flag("training", default=True) if training is None else training
+        # Overloads that say that they write the running statistics list them before their results.
+        declared = 2 if stats and "legit" in a.name and training is None else 0
+        fresh = list(a.results[declared:] if len(a.results) > 3 else a.results)
         if not learning and mean is not None and variance is not None:
-            return (_with_running(x, dims, weight, bias, mean, variance, eps, a.results[0]),)
-        saved = [on(t, rank, (1,)) for t in a.results[1:3] if t.elements]
-        forms = [normalised(x, dims, weight, bias, eps, [a.results[0], *saved])]
+            return (_with_running(x, dims, weight, bias, mean, variance, eps, fresh[0]),)
+        saved = [on(t, rank, (1,)) for t in fresh[1:3] if t.elements]
+        forms = [normalised(x, dims, weight, bias, eps, [fresh[0], *saved])]
         if mean is not None and variance is not None:
             forms.append(_running_update(x, dims, mean, variance, momentum))
         return tuple(forms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import prod
 
 from anychip.arithmetic.recipe import Lane, Operable, Recipe, apply, select, traced
@@ -278,16 +279,14 @@ def scan(join: Join) -> Rule:
     return rule
 
 
-def ordered(a: Arguments) -> tuple[Form, ...] | None:
-    """sort, topk: rows put in order; how many of them leave is the results' business."""
+def ordered(a: Arguments) -> tuple[Form, ...]:
+    """sort, topk: rows put in order; as much of each leaves as the results hold."""
     x = a.tensor("self")
-    if not x.shape:
-        return None
-    dim = a.integer("dim", -1) % len(x.shape)
-    results = [each if each.shape == x.shape else each.viewed(x.shape, each.strides) for each in a.results]
-    return (
-        rows(x.shape, (dim,), (x,), (("order", lambda v: v),), lambda v, _: (v, v)[: len(results)], results),
-    )
+    dims = (a.integer("dim", -1) % len(x.shape),) if x.shape else ()
+    results = [each.viewed(x.shape, each.strides) for each in a.results]
+    form = rows(x.shape, dims, (x,), (("order", lambda v: v),), lambda v, _: (v, v)[: len(results)], results)
+    pairs = zip(form.results, a.results, strict=True)
+    return (replace(form, results=tuple(replace(each, distinct=own.distinct) for each, own in pairs)),)
 
 
 def renormalised(a: Arguments) -> tuple[Form, ...] | None:
@@ -344,7 +343,5 @@ register(
 register("cumsum", "rows", "self", scan("running_sum"))
 register("cumprod", "rows", "self", scan("running_product"))
 register("logcumsumexp _logcumsumexp", "rows", "self", scan("running_logsumexp"))
-register("cummax", "rows", "self", scan("running_maximum"))
-register("cummin", "rows", "self", scan("running_minimum"))
 register("sort.default sort.stable topk argsort", "rows", "self", ordered)
 register("_weight_norm_interface", "rows", "v g", renormalised)

@@ -10,9 +10,10 @@ tolerance. Gradients are compared in the same way.
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -21,10 +22,12 @@ from torch.utils._python_dispatch import (
     _disable_current_modes,  # pyright: ignore[reportPrivateUsage]
 )
 
-from anychip.arithmetic import Numerics
+from anychip.arithmetic import Numerics, reference
 from anychip.arithmetic import order as orders
 from anychip.errors import AnychipError, MissingTool
 from anychip.formats import Float, by_name
+from anychip.frontends.torch.conformance import results
+from anychip.frontends.torch.conformance.results import Report
 from anychip.frontends.torch.plan import format_name
 from anychip.frontends.torch.values.calls import Call, Schema, geometry, shape_of
 from anychip.frontends.torch.values.handlers import Values, order_of
@@ -33,7 +36,7 @@ from anychip.operators import find
 Tensor = torch.Tensor
 Outcome = Literal["pass", "fail", "host order", "skipped"]
 #: Noisy runs per sample, and how many of their largest deviation a result may be off.
-_RUNS = 6
+_RUNS = 10
 _MARGIN = 4.0
 #: What an operator raises for a sample that it does not take.
 _REFUSALS = (
@@ -123,8 +126,13 @@ class NoiseMode(TorchDispatchMode):
         amount = self.lane * self.depth(kind, args)
         if kind in ("contraction", "attention"):
             amount += self.operand
-        moved = [self.moved(each, amount) for each in args]
-        result = func(*(args if func._schema.is_mutable else moved), **(kwargs or {}))
+        kept = {argument.name for argument in func._schema.arguments if argument.alias_info is not None}
+        names = [argument.name for argument in func._schema.arguments]
+        moved = [
+            each if name in kept else self.moved(each, amount)
+            for each, name in zip(args, names, strict=False)
+        ]
+        result = func(*moved, **(kwargs or {}))
         return self.rounded(result, self.lane * self.depth(kind, args) if "log" in name else 0.0)
 
     def depth(self, kind: str, args: Sequence[Any]) -> float:
@@ -201,48 +209,6 @@ class Case:
     host: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What conformance found for one arithmetic.
-
-    Args:
-        numerics: its name.
-        cases: one per operator, format and direction.
-    """
-
-    numerics: str
-    cases: tuple[Case, ...] = field(default=())
-
-    def count(self, outcome: Outcome) -> int:
-        """How many cases ended so."""
-        return sum(case.outcome == outcome for case in self.cases)
-
-    @property
-    def share(self) -> float | None:
-        """Passing cases among those with chip semantics; None if there are none."""
-        judged = self.count("pass") + self.count("fail")
-        return self.count("pass") / judged if judged else None
-
-    @property
-    def text(self) -> str:
-        """A summary, then what failed, then what ran in host order."""
-        share = self.share
-        lines = [
-            f"{self.numerics}: {self.count('pass')} of {self.count('pass') + self.count('fail')} cases pass"
-            + ("" if share is None else f" ({100 * share:.1f} %)")
-            + f"; {self.count('host order')} more in host order,"
-            + f" {self.count('skipped')} without a value to compare"
-        ]
-        lines += [
-            f"  fail {case.name} {case.format} {case.direction}: {case.reason}"
-            for case in self.cases
-            if case.outcome == "fail"
-        ]
-        host = sorted({name for case in self.cases for name in case.host})
-        lines.append(f"  host order: {', '.join(host) or 'none'}")
-        return "\n".join(lines)
-
-
 def operators(name: str = "") -> list[Any]:
     """``op_db`` of the installed PyTorch, those whose name contains `name`.
 
@@ -264,8 +230,8 @@ def check(
     samples: int = 4,
     progress: Callable[[Case], None] | None = None,
     entries: Sequence[Any] | None = None,
-) -> Report:
-    """Runs the samples of every operator in a chip's arithmetic.
+) -> tuple[Case, ...]:
+    """Runs the samples of every operator in a chip's arithmetic; a case per operator, format and direction.
 
     Args:
         numerics: the chip's.
@@ -285,7 +251,63 @@ def check(
                     cases.append(case)
                     if progress is not None:
                         progress(case)
-    return Report(numerics.name, tuple(cases))
+    return tuple(cases)
+
+
+def run(
+    *,
+    chips: Sequence[str] = (),
+    limit: int | None = None,
+    jobs: int = 1,
+    only: str | None = None,
+    samples: int = 2,
+) -> Report:
+    """The suite in the arithmetic of several chips; each arithmetic runs once.
+
+    Cases that ran in host order are no part of the denominator; each names the operators that made it so.
+
+    Args:
+        chips: names from the catalogue; none: fp32, and every arithmetic of the catalogue.
+        limit: so many operators, taken evenly; None: all.
+        jobs: for the signature that suites share; cases share one process.
+        only: operators whose name contains this.
+        samples: of an operator at most.
+
+    Raises:
+        MissingTool: ``op_db`` needs expecttest.
+        UnknownName: no such chip.
+    """
+    del jobs
+    began = time.monotonic()
+    entries = operators(only or "")
+    step = max(1, len(entries) // limit) if limit else 1
+    entries = entries[::step][:limit]
+    listed: list[results.Case] = []
+    for numerics in arithmetics(chips):
+        for case in check(numerics, samples=samples, entries=entries):
+            listed.append(_as_result(numerics.name, case))
+    versions = results.versions("torch")
+    return Report("numerics", versions, tuple(listed), time.monotonic() - began)
+
+
+def arithmetics(chips: Sequence[str]) -> list[Numerics]:
+    """The distinct arithmetics of chips, by name; fp32's first where no chip is named."""
+    from anychip.chips import find as chip_of
+    from anychip.chips import names
+
+    found = [] if chips else [reference()]
+    found += [chip_of(name).numerics for name in chips or names()]
+    return list({numerics.name: numerics for numerics in found}.values())
+
+
+def _as_result(arithmetic: str, case: Case) -> results.Case:
+    """A case as every suite reports it."""
+    name = f"{arithmetic} {case.name} {case.format} {case.direction}"
+    if case.outcome == "host order":
+        return results.Case(name, "excluded", f"host order: {', '.join(case.host)}")
+    if case.outcome == "skipped":
+        return results.Case(name, "excluded", case.reason)
+    return results.Case(name, case.outcome, case.reason)
 
 
 def examine(

@@ -71,6 +71,10 @@ class Schema:
             argument.kwarg_only for argument in schema.arguments if argument.name in self.written
         )
         self.returns = len(schema.returns)
+        #: For each result, whether it is one of the arguments that the call writes.
+        self.aliased = [
+            result.alias_info is not None and result.alias_info.is_write for result in schema.returns
+        ]
 
     def flattened(
         self, args: Sequence[Any], kwargs: dict[str, Any]

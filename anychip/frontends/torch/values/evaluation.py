@@ -174,6 +174,8 @@ class Evaluator:
             values = self.passes(form, part, shape, spread)
             for operand, value in zip(form.results, values, strict=True):
                 target = ports.target(operand, extents)
+                if not target.numel():
+                    continue
                 own = form.rows + (1,) * spread if form.per_row(operand) else extents
                 view = target.as_strided(own, operand.strides, target.storage_offset() + operand.offset)
                 view = view if chosen is None else view[chosen]

@@ -41,7 +41,7 @@ _CHOICES = frozenset(
     "logical_or.default logical_xor.default signbit.default hardtanh.default sgn.default sign.default "
     "_foreach_neg.default _foreach_abs.default _foreach_zero.default _foreach_copy.default "
     "_foreach_maximum.List _foreach_minimum.List max_pool2d_with_indices.default "
-    "max_pool3d_with_indices.default positive.default cummax.default cummin.default".split()
+    "max_pool3d_with_indices.default positive.default".split()
 )
 #: Two roundings, in kernels that PyTorch's compiler may or may not have fused: asked once per process.
 _PROBED = frozenset(

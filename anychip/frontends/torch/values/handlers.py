@@ -95,8 +95,10 @@ class Handler:
         if any(each is not None and not isinstance(each, Tensor) for each in listed):
             return _HOST_PLAN
         written = self.schema.written_tensors(args, kwargs)
-        fresh: list[Tensor | None] = [] if written else listed
-        outputs = written or [each for each in listed if each is not None]
+        aliased = self.schema.aliased
+        fresh = [each for i, each in enumerate(listed) if not (i < len(aliased) and aliased[i])]
+        fresh = fresh if self.schema.returns else []
+        outputs = [*written, *(each for each in fresh if each is not None)]
         if self.schema.is_out and any(w.shape != r.shape for w, r in zip(written, listed, strict=False)):
             return _HOST_PLAN
         call = Call(
@@ -118,12 +120,12 @@ class Handler:
             for each in plan.results
         ]
         written = self.schema.written_tensors(args, kwargs)
-        outputs = written or [each for each in made if each is not None]
+        outputs = [*written, *(each for each in made if each is not None)]
         ports = Ports({f"in{i}": t for i, t in enumerate(tensors)})
         ports.tensors.update({f"out{i}": t for i, t in enumerate(outputs)})
         with torch.no_grad():
             self.values.run(plan.forms or (), ports)
-        if not written:
+        if made:
             return tuple(made) if plan.is_list else made[0]
         return self.returned(args, kwargs, written)
 
