@@ -74,7 +74,8 @@ def _socket(
         clock_hz=clock_hz,
         lanes=published(lanes, "lane", f"{where}: {matrix_where}"),
         latency_cycles=assumed(8, "cycle", "one operation and the store of its result", low=4, high=20),
-        cost=curve_costs(simple=curve, other=longer, division=division),
+        cost=curve_costs(simple=curve, other=longer, division=division)
+        | dict.fromkeys(("sqrt", "rsqrt", "reciprocal"), division),
     )
     latency = assumed(
         round(90e-9 * clock_hz.value),

@@ -71,7 +71,7 @@ def _peaks(out: Console, chip: Chip, notes: _Notes) -> None:
     table = grid()
     for title, justify in (
         ("  format", "left"),
-        ("published", "right"),
+        ("stated", "right"),
         ("range", "left"),
         ("blocks make", "right"),
         ("", "left"),
@@ -148,12 +148,14 @@ def _block(out: Console, name: str, block: Block, notes: _Notes) -> None:
 def _parameters(block: Block, notes: _Notes) -> Iterator[tuple[str, str, str]]:
     shown = {path.partition(".")[0] for path in block.facts}
     costs = [path for path in block.facts if path.startswith("cost.")]
+    alike: dict[Fact, list[str]] = {}
+    for path in costs:
+        alike.setdefault(block.facts[path], []).append(path)
     for path, fact in block.facts.items():
-        if path in costs[1:] and fact == block.facts[costs[0]]:
-            continue
-        alike = sum(1 for other in costs if block.facts[other] == fact)
-        label = f"{path} (and {alike - 1} more)" if path in costs and alike > 1 else path
-        yield label, ranged(fact), notes.mark(fact.source)
+        group = alike[fact] if path in costs else [path]
+        if path == group[0]:
+            label = path if len(group) == 1 else f"{path} (and {len(group) - 1} more)"
+            yield label, ranged(fact), notes.mark(fact.source)
     for each in fields(block):
         value = getattr(block, each.name)
         if (

@@ -85,6 +85,8 @@ def ranged(fact: Fact) -> str:
     text = quantity(fact.value, fact.unit)
     if fact.low is None and fact.high is None:
         return text
+    if fact.value == 0 and fact.unit in _DECIMAL:
+        return f"{text}  ({' to '.join(quantity(end, fact.unit) for end in fact.range)})"
     factor = 1.0
     if fact.unit in _DECIMAL and fact.value:
         factor = scale(fact.value)[0]
