@@ -112,7 +112,7 @@ def _help() -> str:
 
 
 def _one_line(error: AnychipError) -> str:
-    return " ".join(str(error).split())
+    return " ".join(line.strip() for line in str(error).splitlines())
 
 
 def _flush_stdout() -> None:

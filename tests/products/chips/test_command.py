@@ -142,7 +142,10 @@ def test_own_prices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["show", "tranium1"], 'unknown chip "tranium1"; did you mean trainium1 (trn1)?'),
+        (
+            ["show", "tranium1"],
+            'anychip: unknown chip "tranium1"; did you mean trainium1 (trn1)?  `anychip chips` lists all.\n',
+        ),
         (["show"], "anychip chips show: which chip? for example `anychip chips show trn1`"),
         (["compare", "trn1"], "anychip chips compare: trn1 with what? name at least two chips"),
         (["shw", "trn1"], 'unknown action or chip "shw"; did you mean show'),
