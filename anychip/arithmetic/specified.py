@@ -28,6 +28,7 @@ TWO_PI = float.fromhex("0x1.45f306dc9c883p-1")
 PI_2 = float.fromhex("0x1.921fb54442d18p+0")
 SQRT_HALF = float.fromhex("0x1.6a09e667f3bcdp-1")
 SQRT_8_OVER_PI = float.fromhex("0x1.9884533d43651p+0")
+TINY, EPSILON = 2.0**-60, 2.0**-53
 #: Adding it rounds to a whole number and leaves that number in the low bits.
 MAGIC = 6755399441055744.0
 LN2_HIGH, LN2_LOW = float.fromhex("0x1.62e42fef00000p-1"), float.fromhex("0x1.473de6af278edp-34")
@@ -234,7 +235,12 @@ def normal_cdf(x: Doubles) -> Doubles:
 
 
 def _bounded_product(x: Doubles, factor: Doubles) -> Doubles:
-    """``x * factor`` where the factor vanishes at -infinity and is 1 at infinity."""
+    """``x * factor`` where the factor vanishes at -infinity, is 1 at infinity and rises through 0.
+
+    For tiny `x` the factor is 1/2 in double precision but not in truth: without its last bit, half of an odd
+    subnormal would look like a tie.
+    """
+    factor = factor + np.where(np.abs(x) < TINY, np.copysign(EPSILON, x), 0.0)
     return np.where(x == -np.inf, -0.0, x * factor)
 
 

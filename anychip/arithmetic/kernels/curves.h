@@ -201,6 +201,7 @@ INLINE double normal_cdf_(double x) {
 }
 
 INLINE double bounded_product(double x, double factor) {
+    factor = factor + choose(std::fabs(x) < 0x1p-60, std::copysign(0x1p-53, x), 0.0);
     const double product = x * factor;
     return choose(x == -kInfinity, -0.0, product);
 }
