@@ -59,7 +59,7 @@ def test_commands_that_do_not_exist_are_not_offered(monkeypatch: pytest.MonkeyPa
         ),
         (
             ["run", "--chip", "tranium1", "a.py"],
-            'anychip: unknown chip "tranium1"; did you mean trainium1 (trn1)? `anychip chips` lists all.\n',
+            'anychip: unknown chip "tranium1"; did you mean trainium1 (trn1)?  `anychip chips` lists all.\n',
         ),
         (
             ["run", "--chip", "trn1", "--max-steps", "-3", "a.py"],
