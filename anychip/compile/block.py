@@ -293,12 +293,13 @@ def _attention(writer: BlockWriter, form: Attention, state: Residency) -> None:
         items: list[Item] = []
         if multiplies(chip, name):
             minimum = getattr(unit, "minimum_cycles", 1)
-            streamed = ceil(heads * max(form.queries, minimum) * factor * share)
-            blocks = ceil_div(form.queries, 128) * ceil_div(form.keys, 128)
+            streamed = ceil(heads * max(form.queries, minimum) * factor)
+            keys = ceil(form.keys * share)
+            turned = heads * ceil_div(form.queries, 128) * ceil_div(keys, 128) * min(128, form.queries)
             extents = [
-                (streamed, form.keys, form.width),
-                (ceil(heads * blocks * 128 * factor * share), 128, 128),
-                (streamed, form.value_width, form.keys),
+                (streamed, keys, form.width),
+                (ceil(turned * factor), 128, 128),
+                (streamed, form.value_width, keys),
             ]
             items += [
                 Instruction(unit_name, "multiply", (*read, values), (Slot(sums, fresh=True),), each, name)
