@@ -155,6 +155,14 @@ class Run:
             self._profile = (graph, profile)
         return self._profile[1]
 
+    def is_enough(self) -> bool:
+        """Whether as many steps or passes were seen as the settings ask for."""
+        limit = self.settings.stop_after
+        if limit is None or self._capture is None:
+            return False
+        recorder = self._capture.recorder
+        return (recorder.steps or recorder.forwards) >= limit
+
     def seconds(self) -> float:
         """Simulated time of what has run so far; what device events report."""
         if self._capture is None:
@@ -209,11 +217,13 @@ class Ended:
         run: what it did on the device.
         error: what it raised; None if it came to its end or exited.
         exit_code: what Python would exit with.
+        stopped: whether it was stopped because enough had been seen.
     """
 
     run: Run
     error: BaseException | None
     exit_code: int
+    stopped: bool = False
 
 
 def run_script(path: str, arguments: Sequence[str], settings: Settings) -> Ended:
@@ -242,7 +252,7 @@ def run_script(path: str, arguments: Sequence[str], settings: Settings) -> Ended
             raise
         except Exception as raised:  # noqa: BLE001 - whatever a user's script raises is shown as Python would
             error, code = raised.with_traceback(_from_script(raised, path)), 1
-    return Ended(run, error, code)
+    return Ended(run, error, code, stopped=error is None and run.is_enough())
 
 
 def captured_script(

@@ -18,6 +18,7 @@ from anychip.errors import InvalidInput
 from anychip.products.arguments import Parser
 from anychip.profile import Profile
 from anychip.profile.money import Rent
+from anychip.profile.words import PLURAL
 from anychip.profile.writing import check_writable, write_text
 
 _EPILOG = """\
@@ -47,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
         rounding=options.rounding,
         seed=options.seed,
         with_values=not options.no_values,
-        stop_after=options.max_steps,
+        stop_after=options.max_steps or (STEPS_WITHOUT_VALUES if options.no_values else None),
         rent=rent,
         redact=options.redact,
     )
@@ -67,6 +68,8 @@ def main(argv: Sequence[str]) -> int:
         )
     profile = ended.run.profile()
     if not options.quiet:
+        if ended.stopped:
+            print(f"\nstopped after {_seen(profile)}; --max-steps sets another number", file=sys.stderr)
         _print(profile)
     for path, chunks in reports:
         _write(path, chunks(profile))
@@ -74,6 +77,14 @@ def main(argv: Sequence[str]) -> int:
 
 
 _STDOUT = Path("-")
+#: Without values a script's own loops may never end, and more steps would tell nothing more.
+STEPS_WITHOUT_VALUES = 4
+
+
+def _seen(profile: Profile) -> str:
+    count = sum(group.count for group in profile.passes)
+    kind = profile.passes[0].kind if profile.passes else "run"
+    return f"{count} {kind if count == 1 else PLURAL[kind]}"
 
 
 def _reports(options: argparse.Namespace) -> list[tuple[Path, Callable[[Profile], Iterable[str]]]]:
@@ -144,7 +155,12 @@ def _parser() -> Parser:
     add("--rounding", default="nearest-even", metavar="MODE", help="nearest-even or stochastic")
     add("--seed", type=int, help="of stochastic rounding")
     add("--threads", type=_count, metavar="N", help="of this machine; results do not depend on it")
-    add("--max-steps", type=_count, metavar="N", help="stop the script after N steps or forward passes")
+    add(
+        "--max-steps",
+        type=_count,
+        metavar="N",
+        help="stop after N steps or forward passes; without values: 4",
+    )
     add(
         "--instance", metavar="NAME", help="what is rented, for the cost; default: the cheapest with the chip"
     )

@@ -330,8 +330,8 @@ class Profile:
         numerics: label of the arithmetic.
         with_values: False if only time was asked for.
         whole: the whole run.
-        unit: the pieces that the run repeats, the first one and set-up left out where there are several;
-            the same as `whole` if it repeats nothing.
+        unit: the pieces that the run repeats, the first one and set-up left out where there are several,
+            and of several sizes the most frequent one; the same as `whole` if it repeats nothing.
         first: the first piece, where `unit` leaves it out.
         setup: what lies outside all pieces, loading weights for instance.
         passes: steps or forward passes by size.

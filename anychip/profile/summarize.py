@@ -58,7 +58,7 @@ def summarize(
     """
     accounts = _Accounts(graph, program, trace, chip, rent)
     pieces = cut(graph)
-    steady = pieces.repeated[1:] or pieces.repeated
+    steady = _usual(pieces.repeated)
     whole = add((pieces.setup, *pieces.repeated, pieces.rest))
     everything = accounts.portion(whole, 1, "run")
     unit = accounts.portion(add(steady), len(steady)) if steady else everything
@@ -101,6 +101,17 @@ def summarize(
             tuple((t, accounts.transfer_ticks(t)) for t in whole.transfers),
         ),
     )
+
+
+def _usual(pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
+    """The pieces that stand for all: of the most frequent size, the first of all pieces left out if possible.
+
+    Of equally frequent sizes the later one counts: decoding, not the prompt.
+    """
+    later = pieces[1:] or pieces
+    sizes = Counter((piece.items, piece.tokens) for piece in reversed(later))
+    usual = max(sizes, key=lambda size: sizes[size]) if sizes else None
+    return tuple(piece for piece in later if (piece.items, piece.tokens) == usual)
 
 
 @dataclass(slots=True)

@@ -62,6 +62,7 @@ def test_redacted_reports_name_no_file(outcomes, folder) -> None:
 def test_a_script_is_stopped_after_so_many_steps(outcomes) -> None:
     stops = outcomes["stops"]
     assert (stops["code"], stops["out"]) == (0, "step 0\n")
+    assert "stopped after 2 steps; --max-steps sets another number" in stops["err"]
     assert "· 2 steps ·" in stops["err"]
     assert len(outcomes["infers"]["out"].splitlines()) == 2
 

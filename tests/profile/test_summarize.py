@@ -206,6 +206,7 @@ def test_generation_tells_prefill_from_decoding() -> None:
     profile = profile_of(workload.forward_graph())
     assert [(group.count, group.tokens) for group in profile.passes] == [(1, 32), (5, 1)]
     assert "5 inferences" in repr(profile)
+    assert (profile.unit.count, profile.unit.tokens) == (5, 5)
 
 
 def test_host_order_lowers_the_share_of_chip_arithmetic() -> None:
