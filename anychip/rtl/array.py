@@ -11,7 +11,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out, Signature
 
 from anychip.rtl.control import delayed
-from anychip.rtl.encoding import EXTENT_BITS, Encoding
+from anychip.rtl.encoding import EXTENT_BITS, SIDE_BITS, Encoding
 from anychip.rtl.floats import BF16, SOUND, Defect
 from anychip.rtl.units import MultiplyAdd, Round
 from anychip.rtl.verilog import Units
@@ -70,7 +70,8 @@ class OuterProduct(Component):
             Cat(self.active, first, fields.read(self.payload, "m"), fields.read(self.payload, "n")),
             hardware.fill_cycles,
         )
-        active, fresh, rows, columns = control[0], control[1], control[2:10], control[10:18]
+        active, fresh = control[0], control[1]
+        rows, columns = control[2 : 2 + SIDE_BITS], control[2 + SIDE_BITS :]
         left = [self._operand(m, "left", "a", i, taken, k) for i in range(hardware.rows)]
         right = [self._operand(m, "right", "b", j, taken, k) for j in range(hardware.columns)]
         defect = DEFECTS.get(hardware.mutant, SOUND)

@@ -13,6 +13,8 @@ from anychip.rtl.hardware import ENGINES, Hardware
 COUNT_BITS = 24
 MAIN_BITS = 32
 EXTENT_BITS = 20
+#: Sides of a tile of results.
+SIDE_BITS = 8
 
 #: Lane operations in the order of their codes. ``curve`` is a table; which one is the third argument.
 LANE_OPERATIONS = (
@@ -112,7 +114,15 @@ class Encoding:
         """A multiplication: both operands start at an address, k fastest."""
         address = self.sram_bits
         return Fields(
-            "multiply", (("a", address), ("b", address), ("m", 8), ("n", 8), ("k", EXTENT_BITS), ("fresh", 1))
+            "multiply",
+            (
+                ("a", address),
+                ("b", address),
+                ("m", SIDE_BITS),
+                ("n", SIDE_BITS),
+                ("k", EXTENT_BITS),
+                ("fresh", 1),
+            ),
         )
 
     @cached_property
@@ -127,7 +137,7 @@ class Encoding:
                 *inputs,
                 *results,
                 ("elements", EXTENT_BITS),
-                ("columns", 8),
+                ("columns", SIDE_BITS),
                 ("drain", 1),
                 ("narrow", 1),
                 ("code", 16),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from anychip.errors import InvalidInput
+from anychip.errors import InvalidInput, NotModelled
 from anychip.products import crosscheck
 from anychip.products.crosscheck.cases import case_of, mutant_case
 from anychip.products.crosscheck.comparison import compare
@@ -73,6 +73,13 @@ def test_the_command_reports_and_writes_json(tmp_path: Path, capsys: pytest.Capt
         True,
         ["operator", "instruction"],
     )
+
+
+def test_a_chip_without_hardware_is_refused_at_once() -> None:
+    if missing_tools():
+        pytest.skip(f"not installed: {missing_tools()}")
+    with pytest.raises(NotModelled, match='chip "h100" has engines'):
+        crosscheck.main(["--chip", "h100"])
 
 
 @pytest.mark.parametrize(

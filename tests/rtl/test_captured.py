@@ -11,9 +11,10 @@ from anychip.compile import lower
 from anychip.operators import meaning
 from anychip.products.crosscheck.cases import MUTANT_BUILD, chip_of
 from anychip.products.crosscheck.levels import Work, by_hardware, by_instructions, codes_of, ticks_of
-from anychip.products.crosscheck.work import board_of, hardware_for
+from anychip.products.crosscheck.work import board_of
 from anychip.products.crosscheck.workloads import Script
 from anychip.programs.graph import Graph
+from anychip.rtl.hardware import hardware_of
 from anychip.rtl.verilator import missing_tools
 
 torch = pytest.importorskip("torch")
@@ -115,7 +116,7 @@ def test_a_captured_training_step_has_the_same_bits_and_cycles_in_hardware() -> 
     graph, before, after = captured_step()
     work = work_of(graph, before)
     ticks = ticks_of(work, CHIP, skipping=True)
-    hardware = by_hardware(work, board_of(hardware_for(MUTANT_BUILD)), tuple(3 * each for each in ticks))
+    hardware = by_hardware(work, board_of(hardware_of(CHIP)), tuple(3 * each for each in ticks))
     assert hardware.cycles == ticks
     assert len(after) == 9
     for name, storage in storages_of(graph).items():

@@ -38,6 +38,7 @@ examples:
   anychip crosscheck --runs 200
   anychip crosscheck --runs 200 --seed 7 --json crosscheck.json
   anychip crosscheck --runs 200 --seed 7 --only 31
+  anychip crosscheck --chip mychip.py --runs 40
 """
 
 
@@ -52,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
     """
     options = _options(argv)
     console = Console(stderr=False, highlight=False)
-    from anychip.products.crosscheck.work import Plan
+    from anychip.products.crosscheck.work import Plan, hardware_used
 
     if options.json is not None:
         check_writable(Path(options.json))
@@ -60,7 +61,9 @@ def main(argv: Sequence[str]) -> int:
     if missing is None:
         missing = _missing_tools()
     numbers = tuple(range(options.runs)) if options.only is None else (options.only,)
-    plan = Plan(options.seed, options.runs, numbers, hardware=missing is None)
+    plan = Plan(options.seed, options.runs, numbers, hardware=missing is None, chip=options.chip or "")
+    if options.chip is not None and plan.hardware:
+        hardware_used(plan)  # refuses a chip that has no hardware before anything is built
     if missing is not None:
         console.print(f"RTL is not checked: {missing}", markup=False)
     started = time.monotonic()
@@ -79,6 +82,9 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--runs", type=int, default=60, metavar="N", help="cases (default 60)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of everything random (default 0)")
+    parser.add_argument(
+        "--chip", help="check this chip, a name or a Python file, instead of random basecamps"
+    )
     parser.add_argument("--only", type=int, metavar="I", help="one case of such a run, without mutants")
     parser.add_argument("--json", metavar="FILE", help=f"write a summary ({SCHEMA})")
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1), help="processes")
@@ -126,7 +132,7 @@ def _run(plan: Any, console: Console, *, workers: int, with_mutants: bool) -> An
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_on_interrupt)
     with pool, Progress(*columns, console=console, transient=True) as progress:
         if plan.hardware:
-            hardware = [work.hardware_for(build) for build in work.builds_of(plan)]
+            hardware = work.hardware_used(plan)
             hardware += [found for each in judged if (found := work.hardware_of_mutant(each))]
             distinct = list(dict.fromkeys(hardware))
             building = [pool.submit(work.build, each) for each in distinct]
@@ -181,7 +187,7 @@ def _levels(missing: str | None) -> str:
 def _print(console: Console, plan: Any, results: Any, elapsed: float, missing: str | None) -> None:
     outcomes, failures = results.outcomes, results.failures
     for outcome in failures[:SHOWN]:
-        console.print(outcome.case.text, markup=False, soft_wrap=True)
+        console.print(f"{outcome.case.text}\n  again: {_again(plan, outcome)}", markup=False, soft_wrap=True)
         for difference in outcome.differences[:SHOWN]:
             console.print(f"  {difference}", markup=False, soft_wrap=True)
     if len(failures) > SHOWN:
@@ -200,6 +206,14 @@ def _print(console: Console, plan: Any, results: Any, elapsed: float, missing: s
         seen = len(results.verdicts) - len(results.survivors)
         unchecked = f", {len(results.unchecked)} need RTL" if results.unchecked else ""
         console.print(f"mutants: {seen} of {len(results.verdicts)} seen{unchecked}")
+
+
+def _again(plan: Any, outcome: Any) -> str:
+    """The command that runs one case; those of the mutants' chip run in every crosscheck of a seed."""
+    if outcome.case.number not in plan.numbers:
+        return f"anychip crosscheck --runs 1 --seed {plan.seed}"
+    chip = f" --chip {plan.chip}" if plan.chip else ""
+    return f"anychip crosscheck{chip} --runs {plan.runs} --seed {plan.seed} --only {outcome.case.number}"
 
 
 _COUNTED = {
@@ -225,6 +239,7 @@ def _summary(plan: Any, results: Any, elapsed: float, missing: str | None) -> di
     return {
         "schema": SCHEMA,
         "seed": plan.seed,
+        "chip": plan.chip or None,
         "runs": len(results.outcomes),
         "passed": results.passed,
         "levels": ["operator", "instruction", *(["rtl"] if missing is None else [])],
@@ -232,7 +247,12 @@ def _summary(plan: Any, results: Any, elapsed: float, missing: str | None) -> di
         "seconds": round(elapsed, 1),
         "compared": {name: sum(getattr(each, name) for each in results.outcomes) for name in _COUNTED},
         "failures": [
-            {"case": outcome.case.number, "text": outcome.case.text, "differences": outcome.differences}
+            {
+                "case": outcome.case.number,
+                "text": outcome.case.text,
+                "again": _again(plan, outcome),
+                "differences": outcome.differences,
+            }
             for outcome in results.failures
         ],
         "mutants": [

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from anychip.chips import Chip
+from anychip.chips import Chip, find
 from anychip.chips.basecamp import basecamp
 from anychip.products.crosscheck.workloads import DATA, WORKLOADS, Script
 
@@ -45,6 +45,7 @@ class Case:
         workload: name in `WORKLOADS`.
         data: name in `DATA`.
         format: of all tensors.
+        given: name or file of a chip that takes the place of a random one; empty if none does.
     """
 
     seed: int
@@ -54,11 +55,12 @@ class Case:
     workload: str
     data: str
     format: str
+    given: str = ""
 
     @property
     def chip(self) -> Chip:
         """The chip."""
-        return chip_of(self.build, self.program)
+        return find(self.given) if self.given else chip_of(self.build, self.program)
 
     @property
     def script(self) -> Script:
@@ -68,11 +70,11 @@ class Case:
 
     @property
     def text(self) -> str:
-        """For people: what it is and how to run it again."""
+        """For people: what it is."""
         parameters = ", ".join(f"{name} {value}" for name, value in (self.build | self.program).items())
         return (
-            f"case {self.number} (anychip crosscheck --seed {self.seed} --only {self.number}): "
-            f"{self.workload}, {self.data} data in {self.format}; {parameters}"
+            f"case {self.number} of seed {self.seed}: {self.workload}, {self.data} data in {self.format}; "
+            f"{self.given or parameters}"
         )
 
 
@@ -111,7 +113,7 @@ def build_of(seed: int, index: int) -> dict[str, Any]:
     }
 
 
-def case_of(seed: int, number: int, runs: int, build: dict[str, Any] | None = None) -> Case:
+def case_of(seed: int, number: int, runs: int, build: dict[str, Any] | None = None, given: str = "") -> Case:
     """Case `number` of a run of `runs`.
 
     Args:
@@ -119,6 +121,7 @@ def case_of(seed: int, number: int, runs: int, build: dict[str, Any] | None = No
         number: of the case.
         runs: how many there are; it decides how many chips they share.
         build: hardware to use instead of a random one.
+        given: name or file of a chip to use as it is.
     """
     random = np.random.default_rng([seed, _CASES, number])
     program = {
@@ -131,7 +134,7 @@ def case_of(seed: int, number: int, runs: int, build: dict[str, Any] | None = No
     # sums of fp32 along an axis would lose bits in a bf16 array, so basecamp has no instructions for them
     format_name = "bf16" if workload == "training step" or random.random() < 0.8 else "fp32"
     chosen = build_of(seed, number % build_count(runs)) if build is None else build
-    return Case(seed, number, chosen, program, workload, data, format_name)
+    return Case(seed, number, chosen, program, workload, data, format_name, given)
 
 
 def mutant_case(seed: int, number: int) -> Case:

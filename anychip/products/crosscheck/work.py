@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
 
-from anychip.chips.basecamp import basecamp_numerics
+from anychip.arithmetic import Curves
 from anychip.errors import AnychipError
-from anychip.products.crosscheck.cases import MUTANT_BUILD, case_of, chip_of, mutant_case
+from anychip.products.crosscheck.cases import MUTANT_BUILD, Case, case_of, chip_of, mutant_case
 from anychip.products.crosscheck.comparison import Outcome, compare, refused
 from anychip.products.crosscheck.mutants import Mutant, Verdict, judge
 from anychip.rtl.board import Board
@@ -24,12 +23,18 @@ class Plan:
         runs: cases.
         numbers: which of them.
         hardware: whether RTL takes part.
+        chip: name or file of the one chip to check; empty for random basecamps.
     """
 
     seed: int
     runs: int
     numbers: tuple[int, ...]
     hardware: bool
+    chip: str = ""
+
+    def case(self, number: int) -> Case:
+        """One of the cases."""
+        return case_of(self.seed, number, self.runs, given=self.chip)
 
 
 @dataclass
@@ -62,22 +67,21 @@ class Results:
         return not self.failures and not self.survivors
 
 
-def hardware_for(build: dict[str, Any], mutant: str = "") -> Hardware:
-    """Hardware of a chip's build parameters."""
-    return hardware_of(chip_of(build, {}), mutant=mutant)
+#: The chip on which mutants are judged.
+MUTANT_CHIP = chip_of(MUTANT_BUILD, {})
 
 
 def hardware_of_mutant(mutant: Mutant) -> Hardware | None:
     """What a mutant is judged on; None where it needs no hardware."""
     if not mutant.needs_hardware:
         return None
-    return hardware_for(MUTANT_BUILD, mutant.name if mutant.level == "RTL" else "")
+    return hardware_of(MUTANT_CHIP, mutant=mutant.name if mutant.level == "RTL" else "")
 
 
 @cache
-def board_of(hardware: Hardware) -> Board:
+def board_of(hardware: Hardware, curves: Curves = MUTANT_CHIP.numerics.curves) -> Board:
     """The board, built or loaded now, and kept while the process lives."""
-    return Board(hardware, basecamp_numerics().curves)
+    return Board(hardware, curves)
 
 
 def build(hardware: Hardware) -> None:
@@ -85,26 +89,24 @@ def build(hardware: Hardware) -> None:
     board_of(hardware)
 
 
+def _compared(case: Case, plan: Plan) -> Outcome:
+    """An error that a user could see counts as a difference of its case."""
+    try:
+        chip = case.chip
+        board = board_of(hardware_of(chip), chip.numerics.curves) if plan.hardware else None
+        return compare(case, board)
+    except AnychipError as error:
+        return Outcome(case, [refused(error)])
+
+
 def run_cases(plan: Plan, numbers: tuple[int, ...]) -> list[Outcome]:
-    """Compare some cases; an error that a user could see counts as a difference of its case."""
-    outcomes: list[Outcome] = []
-    for number in numbers:
-        case = case_of(plan.seed, number, plan.runs)
-        try:
-            board = board_of(hardware_for(case.build)) if plan.hardware else None
-            outcomes.append(compare(case, board))
-        except AnychipError as error:
-            outcomes.append(Outcome(case, [refused(error)]))
-    return outcomes
+    """Compare some cases."""
+    return [_compared(plan.case(number), plan) for number in numbers]
 
 
 def run_control(plan: Plan, number: int) -> list[Outcome]:
     """A case of the mutants without any mistake, which must show no difference."""
-    case = mutant_case(plan.seed, number)
-    try:
-        return [compare(case, board_of(hardware_for(MUTANT_BUILD)) if plan.hardware else None)]
-    except AnychipError as error:
-        return [Outcome(case, [refused(error)])]
+    return [_compared(mutant_case(plan.seed, number), plan)]
 
 
 def run_mutant(plan: Plan, mutant: Mutant) -> Verdict:
@@ -113,21 +115,16 @@ def run_mutant(plan: Plan, mutant: Mutant) -> Verdict:
     return judge(mutant, plan.seed, None if hardware is None else board_of(hardware))
 
 
-def builds_of(plan: Plan) -> list[dict[str, Any]]:
-    """Parameters of every chip that the plan's cases use."""
-    used: list[dict[str, Any]] = []
-    for number in plan.numbers:
-        parameters = case_of(plan.seed, number, plan.runs).build
-        if parameters not in used:
-            used.append(parameters)
-    return used
+def hardware_used(plan: Plan) -> list[Hardware]:
+    """Hardware of every chip that the plan's cases use."""
+    return list(dict.fromkeys(hardware_of(plan.case(number).chip) for number in plan.numbers))
 
 
 def batches(plan: Plan, size: int = 5) -> list[tuple[int, ...]]:
     """Case numbers, those of one chip together."""
     grouped: dict[str, list[int]] = {}
     for number in plan.numbers:
-        grouped.setdefault(repr(case_of(plan.seed, number, plan.runs).build), []).append(number)
+        grouped.setdefault(repr(plan.case(number).build), []).append(number)
     return [
         tuple(numbers[at : at + size]) for numbers in grouped.values() for at in range(0, len(numbers), size)
     ]
