@@ -13,6 +13,7 @@ from math import ceil
 from typing import Any, Literal
 
 from anychip.errors import MissingTool, unknown_name
+from anychip.frontends.torch.models import on_device, recorded
 from anychip.programs.graph import Graph
 
 
@@ -173,53 +174,16 @@ def graph_of(workload: Workload) -> Graph:
         UnknownName: no such architecture.
         MissingTool: `transformers` is not installed.
     """
-    import torch
-
-    from anychip.frontends.torch.capture import Capture
-
     architecture = _architecture(workload.name)
-    model = _model(workload.name, workload.shards)
-    cache = _cache(model, workload) if workload.phase == "decode" else None
-    with Capture(name=workload.name, with_values=False) as capture, torch.no_grad():
-        outputs: Any
-        if architecture.reads == "image":
-            outputs = model(torch.zeros(workload.batch, 3, 224, 224).to("anychip"))
-        elif workload.phase == "decode":
-            outputs = _decoded(model, workload, cache)
-        else:
-            tokens = torch.zeros(workload.batch, workload.tokens, dtype=torch.int64, device="anychip")
-            if architecture.decodes:
-                model(tokens, use_cache=True, logits_to_keep=1)
-                outputs = ()
-            else:
-                outputs = model(tokens)
-        for output in outputs.values() if hasattr(outputs, "values") else outputs:
-            if isinstance(output, torch.Tensor):
-                output.to("cpu")
-    return capture.graph()
-
-
-def _cache(model: Any, workload: Workload) -> Any:
-    """A cache of the workload's length, allocated before anything is recorded."""
-    import torch
-    from transformers import StaticCache
-
-    from anychip.frontends.torch.capture import Capture
-
-    cache = StaticCache(config=model.config, max_cache_len=workload.tokens)
-    with Capture(name="cache", with_values=False), torch.no_grad():
-        _decoded(model, workload, cache)
-    return cache
-
-
-def _decoded(model: Any, workload: Workload, cache: Any) -> tuple[Any, ...]:
-    """One token with a cache that is full up to it; nothing is read back."""
-    import torch
-
-    token = torch.zeros(workload.batch, 1, dtype=torch.int64, device="anychip")
-    positions = torch.zeros(1, dtype=torch.int64, device="anychip")
-    model(token, past_key_values=cache, cache_position=positions, use_cache=True)
-    return ()
+    phase = "prefill" if architecture.decodes and workload.phase == "forward" else workload.phase
+    return recorded(
+        _model(workload.name, workload.shards),
+        name=workload.name,
+        phase=phase,
+        batch=workload.batch,
+        tokens=workload.tokens,
+        image_size=224 if architecture.reads == "image" else None,
+    )
 
 
 @lru_cache(maxsize=1)
@@ -233,8 +197,6 @@ def _model(name: str, shards: int) -> Any:
         ) from error
     import torch
 
-    from anychip.frontends.torch.capture import Capture
-
     transformers.utils.logging.set_verbosity_error()
     architecture = _architecture(name)
     config = getattr(transformers, architecture.config)(**architecture.fields)
@@ -246,5 +208,4 @@ def _model(name: str, shards: int) -> Any:
         model = kind(config).eval()
     if architecture.decodes:
         model = model.to(torch.bfloat16)
-    with Capture(name="weights", with_values=False):
-        return model.to("anychip")
+    return on_device(model)
