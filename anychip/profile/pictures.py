@@ -66,7 +66,7 @@ def roofline(profile: Profile) -> str:
         label = f"{name} {decimal(roof, 'op/s')}"
         parts.append(_text(686, y_axis.at(roof) - 6, label, "label end"))
     low = max(x_axis.low, y_axis.low / slope)
-    parts.append(_text(x_axis.at(low) + 12, y_axis.at(low * slope) - 14, decimal(slope, "B/s"), "label"))
+    parts.append(_text(x_axis.at(low) + 40, y_axis.at(low * slope) + 4, decimal(slope, "B/s"), "label"))
     for (number, layer), x, y in zip(dots, intensity, reached, strict=True):
         share = layer.division.total / profile.unit.division.total
         title = f"{words.layer_name(layer)}: {decimal(y, 'op/s')} at {x:.3g} operations a byte"
