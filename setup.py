@@ -75,13 +75,14 @@ class BuildCore(build_ext):
             raise CompileError(f"{command[0]}: {error}") from error
 
 
-setup(
-    ext_modules=[
-        Core(
-            "anychip.arithmetic.kernels.core",
-            [f"{SOURCES}/path.cpp", f"{SOURCES}/dispatch.cpp"],
-            optional=True,
-        )
-    ],
-    cmdclass={"build_ext": BuildCore},
-)
+if __name__ == "__main__":
+    setup(
+        ext_modules=[
+            Core(
+                "anychip.arithmetic.kernels.core",
+                [f"{SOURCES}/path.cpp", f"{SOURCES}/dispatch.cpp"],
+                optional=True,
+            )
+        ],
+        cmdclass={"build_ext": BuildCore},
+    )

@@ -16,7 +16,8 @@
 
 #include "core.h"
 
-#if defined(__x86_64__)
+// ANYCHIP_ONE_PATH: only the baseline is linked, for tests and other processors.
+#if defined(__x86_64__) && !defined(ANYCHIP_ONE_PATH)
 extern "C" const Path anychip_path_baseline, anychip_path_avx2, anychip_path_avx512;
 #else
 extern "C" const Path anychip_path_baseline;
@@ -143,7 +144,7 @@ struct Registration {
 
 int candidates(const Path **out) {
     int count = 0;
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(ANYCHIP_ONE_PATH)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma"))
