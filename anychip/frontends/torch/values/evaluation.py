@@ -28,6 +28,9 @@ Tensor = torch.Tensor
 _BIASED = scaled_sum(1, 1)
 #: Elements worked on at once where the rest of the form does not depend on them.
 _BLOCK = 1 << 17
+#: Elements from which a table of all 16-bit arguments is worth making.
+_TABLE_PAYS = 1 << 15
+_SIXTEEN = frozenset((torch.bfloat16, torch.float16))
 #: Elements of the largest operand that is laid out anew for a convolution.
 _UNFOLDED = 1 << 24
 _DTYPES = {
@@ -82,6 +85,7 @@ class Evaluator:
         self.numerics = numerics
         self.engine = engine
         self.store = store
+        self._tables: dict[Any, Tensor] = {}
 
     def run(self, forms: Sequence[Form], ports: Ports) -> None:
         """Evaluates the forms of a call in order; results are in `ports` beforehand."""
@@ -133,12 +137,31 @@ class Evaluator:
         ]
         if len(form.extents) == 1 and self.engine.stream(form.recipe, operands, results):
             return
+        if self.looked_up(form, operands, results):
+            return
         for chosen in _blocks(form.extents):
             part = [carrier(each if chosen is None else each[chosen]) for each in operands]
             values = self.engine.lanes(form.recipe, part)
             for result, value in zip(results, values, strict=True):
                 target = result if chosen is None else result[chosen]
                 target.copy_(self.store.stored(value, target.dtype))
+
+    def looked_up(self, form: Lanes, operands: list[Tensor], results: list[Tensor]) -> bool:
+        """Whether a function of one 16-bit operand was read from the table of all its 65536 values."""
+        if len(operands) != 1 or len(results) != 1 or form.recipe.is_copy or form.elements < _TABLE_PAYS:
+            return False
+        source, result = operands[0], results[0]
+        if source.dtype not in _SIXTEEN or self.store.rule(result.dtype) is not None:
+            return False
+        key = (form.recipe, source.dtype, result.dtype)
+        table = self._tables.get(key)
+        if table is None:
+            codes = torch.arange(-32768, 32768, dtype=torch.int32).to(torch.int16).roll(32768)
+            (values,) = self.engine.lanes(form.recipe, [carrier(codes.view(source.dtype))])
+            table = self._tables[key] = self.store.stored(values, result.dtype).contiguous()
+        index = source.reshape(-1).view(torch.int16).to(torch.int32).bitwise_and_(0xFFFF)
+        result.copy_(table.index_select(0, index).reshape(result.shape))
+        return True
 
     def view(self, operand: Operand, extents: Sequence[int], ports: Ports) -> Tensor:
         """An operand over the loops, as it is stored."""

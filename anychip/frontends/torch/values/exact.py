@@ -7,7 +7,7 @@ are not here: a compiler may have fused them. Tests hold every entry against the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -16,12 +16,10 @@ import torch
 from anychip.frontends.torch.values.stored import Store
 from anychip.operators import find
 
-Check = Callable[[Sequence[torch.Tensor], Any, Store], bool]
+Check = Callable[[Sequence[torch.Tensor], Mapping[str, Any], Store], bool]
 
 #: One rounding in fp32, and one after widening.
-_ONCE = frozenset(
-    "add.Tensor add.Scalar sub.Tensor sub.Scalar mul.Tensor mul.Scalar div.Tensor div.Scalar".split()
-)
+_ONCE = frozenset("add.Tensor sub.Tensor mul.Tensor mul.Scalar div.Tensor div.Tensor_mode div.Scalar".split())
 #: One rounding in fp32 alone.
 _SINGLE = frozenset(
     "sqrt.default reciprocal.default rsub.Scalar rsub.Tensor "
@@ -69,16 +67,12 @@ def is_exact(name: str) -> Check | None:
     return None
 
 
-def _plain(attributes: Any) -> bool:
+def _plain(keywords: Mapping[str, Any]) -> bool:
     """Whether no factor or mode adds a second rounding."""
-    return all(
-        not (name == "rounding_mode" and value is not None)
-        and not (name == "alpha" and value not in (1, 1.0))
-        for name, value in attributes
-    )
+    return not keywords or (keywords.get("rounding_mode") is None and keywords.get("alpha", 1) == 1)
 
 
-def _rounded_once(tensors: Sequence[torch.Tensor], attributes: Any, store: Store) -> bool:
+def _rounded_once(tensors: Sequence[torch.Tensor], keywords: Mapping[str, Any], store: Store) -> bool:
     first = tensors[0].dtype
     for tensor in tensors:
         kind = tensor.dtype
@@ -88,14 +82,13 @@ def _rounded_once(tensors: Sequence[torch.Tensor], attributes: Any, store: Store
             return False
         if store.stochastic and store.rule(kind) is not None:
             return False
-    return _plain(attributes)
+    return _plain(keywords)
 
 
-def _single(tensors: Sequence[torch.Tensor], attributes: Any, store: Store) -> bool:
+def _single(tensors: Sequence[torch.Tensor], keywords: Mapping[str, Any], store: Store) -> bool:
     del store
-    return all(t.dtype is torch.float32 or not t.dtype.is_floating_point for t in tensors) and _plain(
-        attributes
-    )
+    floats = [t.dtype for t in tensors if t.dtype.is_floating_point]
+    return all(dtype is torch.float32 for dtype in floats) and _plain(keywords)
 
 
 @cache
@@ -109,39 +102,26 @@ def divides_after_multiplying() -> bool:
     return torch.equal(separate, fused) and torch.equal(gate, torch.ops.aten.sigmoid_backward(x, y))
 
 
-def _unfused(tensors: Sequence[torch.Tensor], attributes: Any, store: Store) -> bool:
+def _unfused(tensors: Sequence[torch.Tensor], keywords: Mapping[str, Any], store: Store) -> bool:
     """Dense fp32 operands, as the probe has them."""
-    del attributes, store
+    del keywords, store
     if any(t.dtype is not torch.float32 or not t.is_contiguous() for t in tensors):
         return False
     return divides_after_multiplying()
 
 
-def _chosen(tensors: Sequence[torch.Tensor], attributes: Any, store: Store) -> bool:
-    del attributes, store
+def _chosen(tensors: Sequence[torch.Tensor], keywords: Mapping[str, Any], store: Store) -> bool:
+    del keywords, store
     first = tensors[0].dtype
     return all(t.dtype is first or t.dtype is torch.bool or not t.dim() for t in tensors)
 
 
-def _cast(tensors: Sequence[torch.Tensor], attributes: Any, store: Store) -> bool:
+def _cast(tensors: Sequence[torch.Tensor], keywords: Mapping[str, Any], store: Store) -> bool:
     if len(tensors) == 2:
         return tensors[0].dtype is tensors[1].dtype or (
             store.rule(tensors[0].dtype) is None and tensors[1].dtype in _NARROW
         )
-    for name, value in attributes:
-        if name == "dtype":
-            target = _dtype(value)
-            return target is tensors[0].dtype or (
-                target is not None and store.rule(target) is None and tensors[0].dtype in _NARROW
-            )
-    return True
-
-
-def _dtype(name: Any) -> torch.dtype | None:
-    if not isinstance(name, str):
-        return None
-    spelled = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "fp64": "float64"}.get(
-        name, name.replace("fp8", "float8")
-    )
-    found = getattr(torch, spelled, None)
-    return found if isinstance(found, torch.dtype) else None
+    target = keywords.get("dtype")
+    if target is None or target is tensors[0].dtype:
+        return True
+    return store.rule(target) is None and tensors[0].dtype in _NARROW

@@ -70,9 +70,9 @@ class Handler:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Evaluates a call; results and aliasing are those of the operator."""
-        tensors, attributes = self.schema.flattened(args, kwargs)
-        if self.exact is not None and self.exact(tensors, attributes, self.values.store):
+        if self.exact is not None and self.exact(_tensors(args), kwargs, self.values.store):
             return self.operator(*args, **kwargs)
+        tensors, attributes = self.schema.flattened(args, kwargs)
         key = (tuple([(t.dtype, t.shape, t.stride()) for t in tensors]), attributes)
         plan = self.plans.get(key)
         if plan is None:
@@ -138,6 +138,17 @@ class Handler:
         first = self.schema.written[0]
         position = self.schema.names.index(first)
         return args[position] if position < len(args) else kwargs[first]
+
+
+def _tensors(args: Sequence[Any]) -> list[Tensor]:
+    """Tensors among positional arguments, lists taken apart."""
+    found: list[Tensor] = []
+    for argument in args:
+        if isinstance(argument, Tensor):
+            found.append(argument)
+        elif isinstance(argument, list) and argument and isinstance(argument[0], Tensor):
+            found += argument
+    return found
 
 
 class Grouped(Handler):

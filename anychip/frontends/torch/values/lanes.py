@@ -1,16 +1,16 @@
 """Recipes on torch tensors: one torch kernel per lane step, where that kernel rounds exactly once.
 
 Only kernels of a single operation are used (none that a compiler may fuse into a multiply-add), on fp32
-registers; curves are evaluated in double precision and rounded once. `arithmetic.evaluate` is the reference.
+registers; curves are the arithmetic room's, rounded once. `arithmetic.evaluate` is the reference.
 Registers that nothing reads any more are written again.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from anychip.arithmetic import pointers
@@ -20,47 +20,6 @@ from anychip.errors import unknown_name
 from anychip.frontends.torch.values.stored import numpy_of
 
 Tensor = torch.Tensor
-_SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
-
-
-def _softplus(x: Tensor) -> Tensor:
-    return torch.clamp(x, min=0.0) + torch.log1p(torch.exp(-torch.abs(x)))
-
-
-def _gelu(x: Tensor) -> Tensor:
-    return torch.where(torch.isinf(x), torch.clamp(x, min=0.0), x * _normal_cdf(x))
-
-
-def _normal_cdf(x: Tensor) -> Tensor:
-    return 0.5 * torch.erfc(x / -math.sqrt(2))
-
-
-def _gelu_tanh(x: Tensor) -> Tensor:
-    inner = _SQRT_2_OVER_PI * (x + 0.044715 * (x * x * x))
-    return torch.where(torch.isinf(x), torch.clamp(x, min=0.0), x * torch.sigmoid(2.0 * inner))
-
-
-#: Curves on float64 tensors, as `arithmetic.curves` defines them.
-_CURVES: dict[str, Callable[..., Tensor]] = {
-    name: getattr(torch, name)
-    for name in (
-        "exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh "
-        "erf erfc erfinv sigmoid lgamma digamma atan2 pow"
-    ).split()
-} | {
-    "sqrt": torch.sqrt,
-    "rsqrt": lambda x: 1.0 / torch.sqrt(x),
-    "reciprocal": lambda x: 1.0 / x,
-    "log_sigmoid": lambda x: -_softplus(-x),
-    "silu": lambda x: torch.where(x == -math.inf, 0.0, x * torch.sigmoid(x)),
-    "gelu": _gelu,
-    "gelu_tanh": _gelu_tanh,
-    "softplus": _softplus,
-    "mish": lambda x: torch.where(x == -math.inf, 0.0, x * torch.tanh(_softplus(x))),
-    "erfcx": torch.special.erfcx,
-    "normal_cdf": _normal_cdf,
-    "normal_quantile": torch.special.ndtri,
-}
 
 
 def _round_even(x: Tensor) -> Tensor:
@@ -171,26 +130,21 @@ class Lanes:
         return torch.sqrt(x) if x.dtype.is_floating_point else torch.sqrt(x.double()).float()
 
     def _curve(self, name: str) -> Callable[..., Tensor]:
-        function = _CURVES[name]
-        correct = self.curves.format is None
-        in_core = correct and name in pointers.CURVES and pointers.available()
+        """A curve as the arithmetic room specifies it: in the compiled core, or NumPy with its bits."""
+        in_core = self.curves.format is None and name in pointers.CURVES
 
         def evaluated(*arguments: Any) -> Tensor:
-            if in_core and arguments[0].dtype is torch.float32:
-                source = arguments[0].contiguous()
+            first = arguments[0]
+            single = len(arguments) == 1 and isinstance(first, Tensor) and first.dtype is torch.float32
+            if in_core and single and pointers.available():
+                source = first.contiguous()
                 result = torch.empty_like(source)
                 if pointers.curve(name, source.data_ptr(), result.data_ptr(), source.numel()):
                     return result
             wide = any(isinstance(a, Tensor) and a.dtype is torch.float64 for a in arguments)
-            doubles = [
-                a.double() if isinstance(a, Tensor) else torch.tensor(a, dtype=torch.float64)
-                for a in arguments
-            ]
-            if correct:
-                value = function(*doubles)
-            else:
-                value = torch.from_numpy(self.curves.evaluate(name, *(numpy_of(d) for d in doubles)))
-            return value if wide else value.float()
+            doubles = [numpy_of(a.double()) if isinstance(a, Tensor) else float(a) for a in arguments]
+            exact = torch.from_numpy(np.array(self.curves.evaluate(name, *map(np.asarray, doubles))))
+            return exact if wide else exact.float()
 
         return evaluated
 

@@ -197,6 +197,17 @@ def test_in_place_and_out_write_their_arguments() -> None:
     assert same(out, expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_functions_of_one_narrow_operand_are_the_same_from_a_table(dtype: torch.dtype) -> None:
+    every = torch.arange(65536, dtype=torch.int32).to(torch.int16).view(dtype)
+    large, small = Values(reference()), Values(reference())
+    for operator in (aten.gelu.default, aten.silu.default, aten.rsqrt.default, aten.exp.default):
+        whole = large(operator)(every.reshape(256, 256).t())  # type: ignore[misc]
+        parts = [small(operator)(part) for part in every.split(4096)]  # type: ignore[misc]
+        expected = torch.cat(parts).reshape(256, 256).t()
+        assert same(whole.nan_to_num(7), expected.nan_to_num(7))
+
+
 def test_a_strided_result_is_written_in_place() -> None:
     values = Values(reference())
     whole = numbers(6, 10)
