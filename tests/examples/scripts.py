@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -83,7 +87,7 @@ ALL = (
     ),
     Example(
         "train_resnet50.py",
-        words("--steps 2 --batch 2 --image 32 --depths 1 1 1 1"),
+        words("--steps 2 --batch 4 --image 64 --depths 1 1 1 1"),
         ("loss",),
     ),
     Example(
@@ -95,6 +99,24 @@ ALL = (
         needs=("transformers",),
     ),
 )
+
+
+def require(example: Example) -> None:
+    """Skip where a package that the script's user would have is not installed."""
+    for package in ("torch", *example.needs):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{example.script} needs {package}: pip install 'anychip[examples]'")
+
+
+def identify(example: Example) -> str:
+    """Name of a test's case."""
+    return example.script.removesuffix(".py")
+
+
+@functools.cache
+def on_cpu(example: Example) -> dict[str, list[float]]:
+    """Results of a script under plain Python."""
+    return results(execute(example.command), example.metrics)
 
 
 def execute(command: tuple[str, ...], timeout_s: float = 300) -> str:

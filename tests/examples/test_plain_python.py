@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import math
 
 import pytest
 
-from tests.examples.scripts import ALL, EXAMPLES, Example, execute, results, words
-
-
-def identify(example: Example) -> str:
-    return example.script.removesuffix(".py")
-
-
-def require(example: Example) -> None:
-    """Skip where a package that the script's user would have is not installed."""
-    for package in ("torch", *example.needs):
-        if importlib.util.find_spec(package) is None:
-            pytest.skip(f"{example.script} needs {package}: pip install 'anychip[examples]'")
+from tests.examples.scripts import ALL, EXAMPLES, execute, identify, on_cpu, require, results, words
 
 
 def test_every_script_is_listed():
@@ -38,7 +26,7 @@ def test_does_not_import_anychip(example):
 @pytest.mark.parametrize("example", [e for e in ALL if e.cpu], ids=identify)
 def test_runs_on_the_cpu(example):
     require(example)
-    found = results(execute(example.command), example.metrics)
+    found = on_cpu(example)
     for name in example.metrics:
         assert found[name], f"{example.script} printed no {name}"
         assert all(math.isfinite(number) for number in found[name])

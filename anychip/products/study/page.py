@@ -93,8 +93,9 @@ def findings(trained: Sequence[Trained], prices: Sequence[Priced], formats: Sequ
             continue
         whole, mixed, narrow = (by_name[name] for name in ("fp32", "mixed", "bf16 nearest"))
         found.append(
-            f"Batch {batch}: a step with everything in bf16 takes {saved(narrow.seconds, mixed.seconds)} less "
-            f"time than mixed precision and {saved(narrow.seconds, whole.seconds)} less than fp32, moves "
+            f"Batch {batch}: a step with everything in bf16 takes {saved(narrow.seconds, mixed.seconds)} "
+            f"less time than mixed precision and {saved(narrow.seconds, whole.seconds)} less than fp32, "
+            f"moves "
             f"{saved(narrow.memory_bytes, mixed.memory_bytes)} and "
             f"{saved(narrow.memory_bytes, whole.memory_bytes)} fewer bytes, and holds "
             f"{saved(narrow.peak_bytes or 0, mixed.peak_bytes or 1)} and "
@@ -106,9 +107,9 @@ def findings(trained: Sequence[Trained], prices: Sequence[Priced], formats: Sequ
         energy = half.engines_j.value / whole.engines_j.value
         low, high = half.engines_j.low / whole.engines_j.high, half.engines_j.high / whole.engines_j.low
         found.append(
-            f"One large product: bf16 takes {energy:.2f} of fp32's energy in the array ({low:.2f} to {high:.2f} "
-            f"over the facts' ranges) and {half.seconds / whole.seconds:.2f} of its time, so the array draws "
-            f"{half.engines_w / whole.engines_w:.2f} times the power while it runs."
+            f"One large product: bf16 takes {energy:.2f} of fp32's energy in the array ({low:.2f} to "
+            f"{high:.2f} over the facts' ranges) and {half.seconds / whole.seconds:.2f} of its time, so the "
+            f"array draws {half.engines_w / whole.engines_w:.2f} times the power while it runs."
         )
     return found
 
@@ -122,7 +123,8 @@ def page(
 ## Losses
 
 {plan.steps} steps, {len(plan.seeds)} seed(s), options `{" ".join(plan.shape)}`; mean validation loss in
-nats, in parentheses the distance to fp32. fp8 is computed in the arithmetic of a chip whose array has the formats.
+nats, in parentheses the distance to fp32. fp8 is computed in the arithmetic of a
+chip whose array has the formats.
 
 {losses(trained)}
 
