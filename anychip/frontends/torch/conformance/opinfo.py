@@ -79,7 +79,12 @@ def run(*, limit: int | None = None, jobs: int = 1, only: str | None = None) -> 
             )
         else:
             cases.append(case)
-    return Report("opinfo", versions("torch"), tuple(cases), time.monotonic() - start)
+    return Report(
+        "opinfo",
+        versions("torch"),
+        tuple(sorted(cases, key=lambda case: case.name)),
+        time.monotonic() - start,
+    )
 
 
 def _entry(name: str, entry: Any) -> list[Case]:
@@ -138,7 +143,7 @@ def _results(entry: Any, arguments: Any, gradients: bool) -> list[list[Any]]:
         return [results, []]
     total: Any = sum((each.abs() if each.is_complex() else each).sum() for each in heads)
     found = torch.autograd.grad(total, leaves, allow_unused=True)
-    return [results, [each for each in found if each is not None]]
+    return [results, [each for each in found if each is not None  # pyright: ignore]]
 
 
 def _error(name: str, entry: Any, actual: Any, expected: Any, dtype: torch.dtype) -> float:

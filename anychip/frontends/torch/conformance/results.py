@@ -102,28 +102,28 @@ def run_isolated(
     *,
     timeout_s: float,
     jobs: int = 1,
-    progress: Callable[[str], None] | None = None,
 ) -> Iterator[Case]:
     """Runs each name in a fork of this process: a crash ends one case, not the run.
 
+    Cases come in the order in which they finish, each said on standard error.
+
     Args:
-        names: of the cases, in order of reporting.
+        names: of the cases.
         run: gives the cases of a name; called in the fork.
         timeout_s: after which a fork is stopped and its name counts as crashed.
         jobs: forks at a time.
-        progress: called with each finished name.
     """
-    waiting = list(reversed(list(enumerate(names))))
-    running: dict[int, tuple[int, str, int, float, list[bytes]]] = {}
-    done: dict[int, list[Case]] = {}
+    waiting = list(reversed(names))
+    running: dict[int, tuple[str, int, float, list[bytes]]] = {}
+    finished = 0
     while waiting or running:
         while waiting and len(running) < jobs:
-            position, name = waiting.pop()
+            name = waiting.pop()
             reader, process = _forked(name, run)
-            running[reader] = (position, name, process, time.monotonic() + timeout_s, [])
+            running[reader] = (name, process, time.monotonic() + timeout_s, [])
         ready, _, _ = select.select(list(running), [], [], 0.5)
         for reader in list(running):
-            position, name, process, ends, parts = running[reader]
+            name, process, ends, parts = running[reader]
             if reader in ready:
                 part = os.read(reader, 1 << 16)
                 if part:
@@ -136,11 +136,10 @@ def run_isolated(
             _, status = os.waitpid(process, 0)
             os.close(reader)
             del running[reader]
-            done[position] = _finished(name, b"".join(parts), status)
-            if progress is not None:
-                progress(name)
-    for position in sorted(done):
-        yield from done[position]
+            finished += 1
+            for case in _finished(name, b"".join(parts), status):
+                say(f"{finished}/{len(names)} {case.name}: {case.outcome} {case.reason}"[:200])
+                yield case
 
 
 def _forked(name: str, run: Callable[[str], list[Case]]) -> tuple[int, int]:
