@@ -66,10 +66,15 @@ def _attention(
     return _flash(query, key, value, 0.0, is_causal, attn_mask=attn_mask, scale=scale)[0]
 
 
+def _in_inference_mode(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return _attention(*args, **kwargs)
+
+
 def register(libraries: list[Any]) -> None:
     """Puts it in force for the device."""
     library = torch.library.Library("aten", "IMPL")
     libraries.append(library)
+    plan_of(aten.scaled_dot_product_attention.default).override = _in_inference_mode
     library.impl(aten.scaled_dot_product_attention.default, _attention, "AutogradPrivateUse1")
     plan_of(aten.scaled_dot_product_attention.default).override = _in_inference_mode
 

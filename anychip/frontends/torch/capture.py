@@ -9,6 +9,7 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from anychip.errors import InvalidInput
+from anychip.frontends.torch import absence
 from anychip.frontends.torch.device import install
 from anychip.frontends.torch.dispatch import DEVICE, Handlers, host_order
 from anychip.frontends.torch.memory import LEDGER
@@ -69,6 +70,8 @@ class Capture:
         set_source_root(self._source_root)
         DEVICE.use(self._handlers, with_values=self._with_values)
         LEDGER.start_capture()
+        if not self._with_values:
+            absence.start()
         self._hooks = [
             register_optimizer_step_pre_hook(self._optimizer_starts),
             register_optimizer_step_post_hook(self._optimizer_stepped),
@@ -81,6 +84,8 @@ class Capture:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         DEVICE.recorder = None
+        if not self._with_values:
+            absence.stop()
         self._watch.stop()
         for hook in self._hooks:
             hook.remove()

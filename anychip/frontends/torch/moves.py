@@ -49,7 +49,8 @@ def _copy_(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return evaluate(plan, (target, source), None)
     recorder = DEVICE.recorder
     if type(target) is DeviceTensor:
-        target.elements.copy_(source.to("meta") if target.elements.is_meta else source)
+        if not target.elements.is_meta:
+            target.elements.copy_(source)
         if target.memory.allocation.kind == "activation":
             target.memory.allocation.kind = "input"
         if recorder is not None:

@@ -216,7 +216,6 @@ class Plan:
 _plans: dict[Any, Plan] = {}
 
 
-#: Evaluation of all operators of a namespace.
 def _is_composite(name: str) -> bool:
     """Whether PyTorch itself writes the operator with others."""
     return torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd")  # pyright: ignore
@@ -227,6 +226,7 @@ def _decomposed(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
     return plan.operator.decompose(*args, **kwargs)
 
 
+#: Evaluation of all operators of a namespace.
 _override_of_namespace: dict[str, Callable[..., Any]] = {}
 
 

@@ -142,8 +142,8 @@ def _results(entry: Any, arguments: Any, gradients: bool) -> list[list[Any]]:
     if not leaves or not heads:
         return [results, []]
     total: Any = sum((each.abs() if each.is_complex() else each).sum() for each in heads)
-    found = torch.autograd.grad(total, leaves, allow_unused=True)
-    return [results, [each for each in found if each is not None  # pyright: ignore]]
+    found: tuple[Any, ...] = torch.autograd.grad(total, leaves, allow_unused=True)
+    return [results, [each for each in found if each is not None]]
 
 
 def _error(name: str, entry: Any, actual: Any, expected: Any, dtype: torch.dtype) -> float:

@@ -1,0 +1,145 @@
+"""Host tensors without values, for captures that ask for time alone.
+
+A script builds its model on the host and then moves it. Of a model of 70 billion parameters not even that may
+be allocated; so while no values are computed, large parameters have shape, type and strides on the host, and
+no elements. Initialisation does nothing to them, and ``.cuda()`` gives device tensors without values.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import torch
+
+from anychip.frontends.torch.dispatch import DEVICE, dispatch
+from anychip.frontends.torch.memory import Storage
+from anychip.frontends.torch.moves import stand_in
+from anychip.frontends.torch.plan import Plan, plan_of
+from anychip.frontends.torch.tensor import DEVICE_TYPE, DeviceTensor, size_of, wrap
+
+#: Smaller parameters keep their values: they cost nothing, and some are read.
+_LARGE_BYTES = 1 << 20
+_HOST = torch.device("cpu")
+_make_wrapper = torch.Tensor._make_wrapper_subclass  # pyright: ignore
+_original_new = torch.nn.Parameter.__new__
+
+
+class AbsentTensor(torch.Tensor):
+    """A host tensor of which only shape, type and strides are known.
+
+    Attributes:
+        elements: the same on ``meta``.
+    """
+
+    elements: torch.Tensor
+
+    __torch_function__ = torch._C._disabled_torch_function_impl  # pyright: ignore
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if DeviceTensor in types:
+            return dispatch(func, args, kwargs)
+        return _run(plan_of(func), args, kwargs or {})
+
+    def data_ptr(self) -> int:
+        """There is no address."""
+        return 0
+
+    def tolist(self) -> Any:
+        """Zeros stand in."""
+        stand_in("a tensor")
+        return torch.zeros(self.shape, dtype=self.dtype).tolist()
+
+    def __repr__(self, *, tensor_contents: str | None = None) -> str:
+        return f"tensor(..., size={tuple(self.shape)}, dtype={self.dtype})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> torch.Tensor:
+        if id(self) not in memo:
+            copy = absent(torch.empty_like(self.elements)).requires_grad_(self.requires_grad)
+            if isinstance(self, torch.nn.Parameter):
+                copy._is_param = True
+            memo[id(self)] = copy
+        return memo[id(self)]
+
+
+def absent(elements: torch.Tensor) -> Any:
+    """A host tensor over a ``meta`` tensor."""
+    outer = _make_wrapper(
+        AbsentTensor,
+        elements.shape,
+        elements.stride(),
+        elements.storage_offset(),
+        None,
+        elements.dtype,
+        elements.layout,
+        _HOST,
+    )
+    outer.elements = elements
+    return outer
+
+
+def _run(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if plan.name == "aten._local_scalar_dense.default":
+        stand_in("a number")
+        return torch.zeros((), dtype=args[0].dtype).item()
+    if plan.name == "aten.copy_.default" and type(args[0]) is not AbsentTensor:
+        stand_in("a tensor")
+        return args[0].zero_()
+    device = kwargs.get("device")
+    if device is not None and device.type not in (DEVICE_TYPE, "meta"):
+        kwargs = {**kwargs, "device": torch.device("meta")}
+    elif device is not None and device.type == DEVICE_TYPE:
+        return _moved(plan, args, kwargs)
+    kwargs = {name: _inner(value) for name, value in kwargs.items() if name != "pin_memory"}
+    result = plan.operator(*[_inner(value) for value in args], **kwargs)
+    if device is not None and device.type == "meta":
+        return result
+    if plan.written:
+        return args[plan.written[0]]
+    return _outer(result)
+
+
+def _moved(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> DeviceTensor:
+    kwargs = {name: value for name, value in kwargs.items() if name not in ("device", "pin_memory")}
+    inner = plan.operator(*[_inner(value) for value in args], **kwargs)
+    if DEVICE.recorder is not None:
+        DEVICE.recorder.to_device(size_of(inner))
+    return wrap(inner, Storage(size_of(inner), "input"), DEVICE.handle)
+
+
+def _inner(value: Any) -> Any:
+    if type(value) is AbsentTensor:
+        return value.elements
+    if isinstance(value, torch.Tensor) and value.dim() > 0:
+        return value.to("meta")
+    if isinstance(value, (list, tuple)):
+        return type(value)([_inner(each) for each in value])
+    return value
+
+
+def _outer(result: Any) -> Any:
+    if isinstance(result, torch.Tensor):
+        return absent(result)
+    if isinstance(result, (list, tuple)):
+        return type(result)([_outer(each) for each in result])
+    return result
+
+
+def _new_parameter(cls: Any, data: Any = None, requires_grad: bool = True) -> Any:
+    plain = type(data) is torch.Tensor and data.device == _HOST and data.layout is torch.strided
+    if plain and data.numel() * data.element_size() >= _LARGE_BYTES:
+        data = absent(torch.empty_like(data, device="meta"))
+    return _original_new(cls, data, requires_grad)
+
+
+def start() -> None:
+    """From now on large parameters made on the host have no values."""
+    import_module("torch._meta_registrations")
+
+    torch.nn.Parameter.__new__ = staticmethod(_new_parameter)
+
+
+def stop() -> None:
+    """Parameters have values again."""
+    torch.nn.Parameter.__new__ = staticmethod(_original_new)

@@ -1,0 +1,170 @@
+"""Graphs: places, phases, versions, steps, cuts, regions, digests, threads."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+from torch import nn
+
+from anychip.errors import InvalidInput
+from anychip.frontends.torch.capture import Capture, StopCapture
+from anychip.frontends.torch.device import install
+from tests.frontends.torch.captures import bert_forward, linear, mlp_step
+
+install()
+
+
+def nodes_of(graph):
+    return [node for index in graph.path for node in graph.segments[index].nodes]
+
+
+def test_a_linear_is_one_node_of_its_module() -> None:
+    (node,) = nodes_of(linear(8, 16, 24))
+    assert node.operator == "aten.addmm.default"
+    assert [view.shape for view in node.inputs] == [(24,), (8, 16), (16, 24)]
+    assert node.inputs[2].strides == (1, 16), "a transposed weight is geometry, not a node"
+    assert node.place.module == "model"
+    assert node.place.source.startswith("captures.py:")
+    assert node.place.phase == "forward"
+
+
+def test_equal_steps_are_one_segment() -> None:
+    graph = mlp_step(steps=4)
+    assert len(graph.segments) == 1
+    assert graph.path == (0, 0, 0, 0)
+    assert [mark.position for mark in graph.marks if mark.kind == "step"] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "AdamW"])
+def test_the_digest_is_the_same_from_capture_to_capture(optimizer: str) -> None:
+    assert mlp_step(optimizer=optimizer, steps=3).digest == mlp_step(optimizer=optimizer, steps=3).digest
+
+
+def test_backward_has_the_forward_operators_place() -> None:
+    nodes = nodes_of(mlp_step(steps=1))
+    backward = [node for node in nodes if node.place.phase == "backward"]
+    assert {node.place.module for node in backward if node.operator == "aten.mm.default"} == {
+        "model.0",
+        "model.2",
+    }
+    assert [n.place.module for n in backward if n.operator == "aten.gelu_backward.default"] == ["model.1"]
+    assert any(node.place.phase == "optimizer" for node in nodes)
+
+
+def test_an_update_in_place_writes_the_next_version() -> None:
+    with Capture() as capture:
+        a = torch.zeros(4, device="anychip")
+        a.add_(1)
+        a.mul_(2)
+    (segment,) = capture.graph().segments
+    added, doubled = segment.nodes[-2:]
+    assert segment.values[added.inputs[0].value].storage == segment.values[doubled.outputs[0].value].storage
+    assert doubled.inputs[0].value == added.outputs[0].value
+    versions = [segment.values[node.outputs[0].value].version for node in (added, doubled)]
+    assert versions[1] == versions[0] + 1
+
+
+def test_the_host_cuts_segments() -> None:
+    x = torch.ones(3).to("anychip")
+    with Capture() as capture:
+        (x + 1).sum().item()
+        (x + 2).cpu()
+        torch.nonzero(x)
+        x.mul(3)
+    graph = capture.graph()
+    assert [graph.segments[index].ended_by for index in graph.path] == ["item", "to host", "extent", "end"]
+    assert sum(transfer.to_host_bytes for transfer in graph.transfers) == 4 + 12 + 8
+
+
+def test_transfers_to_the_device_are_counted() -> None:
+    with Capture() as capture:
+        torch.ones(10).to("anychip") + 1
+    assert sum(transfer.to_device_bytes for transfer in capture.graph().transfers) == 40
+
+
+def test_inference_is_divided_by_forward_passes() -> None:
+    model = nn.Linear(4, 4).to("anychip")
+    with Capture() as capture, torch.no_grad():
+        for _ in range(3):
+            model(torch.ones(2, 4, device="anychip"))
+    graph = capture.graph()
+    assert [mark.kind for mark in graph.marks] == ["forward"] * 3
+    assert [mark.items for mark in graph.marks] == [2, 2, 2]
+    assert len(graph.path) == 3
+
+
+def test_learning_rates_do_not_make_segments() -> None:
+    parameter = torch.ones(4, device="anychip", requires_grad=True)
+    optimizer = torch.optim.Adam([parameter])
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    with Capture() as capture:
+        for _ in range(5):
+            optimizer.zero_grad()
+            (parameter * parameter).sum().backward()
+            optimizer.step()
+            schedule.step()
+    assert len(capture.graph().segments) <= 2
+
+
+def test_memory_at_the_peak_by_kind() -> None:
+    memory = mlp_step(rows=8, width=16, steps=2).memory
+    kinds = dict(memory.peak_by_kind)
+    parameters = 4 * (16 * 64 + 64 + 64 * 16 + 16)
+    assert kinds["parameter"] == parameters
+    assert sum(kinds.values()) == memory.peak_bytes
+    assert sum(size for _, size in memory.peak_by_module) == memory.peak_bytes
+
+
+def test_modules_of_a_transformer_have_the_users_names() -> None:
+    pytest.importorskip("transformers")
+    modules = {node.place.module for node in nodes_of(bert_forward())}
+    assert "model.encoder.layer.1.intermediate.dense" in modules
+
+
+def test_threads_record_without_losing_anything() -> None:
+    def work() -> None:
+        x = torch.ones(8, device="anychip")
+        for _ in range(50):
+            x = x + 1
+
+    with Capture() as capture:
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sum(node.operator == "aten.add.Tensor" for node in nodes_of(capture.graph())) == 200
+
+
+def test_a_capture_stops_after_its_steps() -> None:
+    parameter = torch.ones(2, device="anychip", requires_grad=True)
+    optimizer = torch.optim.SGD([parameter], lr=0.1)
+    capture = Capture(stop_after_steps=3)
+
+    def forever() -> None:
+        while True:
+            parameter.sum().backward()
+            optimizer.step()
+
+    with pytest.raises(StopCapture), capture:
+        forever()
+    assert sum(mark.kind == "step" for mark in capture.graph().marks) == 3
+
+
+def test_two_captures_at_once_are_refused() -> None:
+    with Capture(), pytest.raises(InvalidInput, match="a capture is running already"), Capture():
+        pass
+
+
+def test_without_values_nothing_is_allocated() -> None:
+    with Capture(with_values=False) as capture:
+        model = nn.Linear(1 << 15, 1 << 15, bias=False).to("anychip", torch.bfloat16)
+        out = model(torch.ones(2, 1 << 15, dtype=torch.bfloat16, device="anychip"))
+        assert out.shape == (2, 1 << 15)
+        assert out.sum().item() == 0.0
+    graph = capture.graph()
+    assert not graph.with_values
+    assert graph.memory.peak_bytes > 1 << 31
+    assert any(what == "a number" for what, _ in capture.recorder.stand_ins)
