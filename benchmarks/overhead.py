@@ -1,9 +1,9 @@
 """What capturing costs: microseconds per operator, and whole steps, against plain CPU eager.
 
-Run: ``python benchmarks/overhead.py [--models]``. Budgets: 12 us per operator with full attribution and memory
-accounting, a GPT-2 124M training step (1x128) in 1.2x of plain CPU, BERT-base inference (8x128, bf16 numerics) in
-1.5x. Both sides run in turns on one thread, and the best of several rounds counts, so that a busy machine
-disturbs both alike.
+Run: ``python benchmarks/overhead.py [--models]``. Budgets: 12 us per operator with full attribution and
+memory accounting, a GPT-2 124M training step (1x128) in 1.2x of plain CPU, BERT-base inference (8x128, bf16
+numerics) in 1.5x. Both sides run in turns on one thread, and the best of several rounds counts, so that a
+busy machine disturbs both alike.
 """
 
 from __future__ import annotations
@@ -78,11 +78,10 @@ def mlp_step() -> None:
             graph = capture.graph()
             count = len(graph.segments[graph.path[-2]].nodes)
     beyond = (steps["anychip"] - steps["cpu"]) / count * 1e6
+    host, device = steps["cpu"] * 1e3, steps["anychip"] * 1e3
     print(
-        f"MLP step, {count} operators: cpu {steps['cpu'] * 1e3:.2f} ms, device {steps['anychip'] * 1e3:.2f} ms, ",
-        end="",
+        f"MLP step, {count} operators: cpu {host:.2f} ms, device {device:.2f} ms, {beyond:.2f} us an operator"
     )
-    print(f"{beyond:.2f} us per operator beyond")
 
 
 def models() -> None:
