@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -86,6 +87,8 @@ class Evaluator:
         self.engine = engine
         self.store = store
         self._tables: dict[Any, Tensor] = {}
+        self._rules: dict[tuple[str, str], Contraction] = {}
+        self._read_as: dict[str, str] = {}
 
     def run(self, forms: Sequence[Form], ports: Ports) -> None:
         """Evaluates the forms of a call in order; results are in `ports` beforehand."""
@@ -342,14 +345,16 @@ class Evaluator:
         names = groups.split()
         own: list[tuple[int, ...]] = [getattr(form, name) for name in names]
         loops = [first[n] + i for n, extents in zip(names, own, strict=True) for i in range(len(extents))]
-        narrowed, extents = _on_loops(operand, loops), own[0] + own[1] + own[2]
+        narrowed, extents = _on_loops(operand, tuple(loops)), own[0] + own[1] + own[2]
         if chosen is not None:
             narrowed, extents = _cut(narrowed, extents, len(form.batch), chosen)
             own[1] = (chosen.stop - chosen.start, *own[1][1:])
         shape = (prod(own[0]), prod(own[1]), prod(own[2]))
         tensor = ports[operand.port]
         if tensor.dtype in READ and self.engine.reads_stored(rule):
-            needs = self.numerics.operand(by_name(operand.format)).name
+            needs = self._read_as.get(operand.format)
+            if needs is None:
+                needs = self._read_as[operand.format] = self.numerics.operand(by_name(operand.format)).name
             if needs == operand.format or (needs == "bf16" and self.store.rule(torch.bfloat16) is None):
                 return self.laid(narrowed, own, extents, shape, tensor), needs != operand.format
         values = self.as_read(self.read(narrowed, extents, ports), operand.format)
@@ -381,8 +386,12 @@ class Evaluator:
 
     def rule(self, left: Operand, right: Operand) -> Contraction:
         """The rule of a contraction; of two formats the one with more bits decides."""
-        stored = max((left.format, right.format), key=lambda name: by_name(name).bits)
-        return self.numerics.contraction(by_name(stored))
+        key = (left.format, right.format)
+        known = self._rules.get(key)
+        if known is None:
+            stored = max(key, key=lambda name: by_name(name).bits)
+            known = self._rules[key] = self.numerics.contraction(by_name(stored))
+        return known
 
     # --- attention
 
@@ -393,7 +402,7 @@ class Evaluator:
         if form.key_heads != form.heads:
             self.shared_heads(form, ports)
             return
-        self.run(decomposed(form), ports)
+        self.run(_decomposed(form), ports)
 
     def shared_heads(self, form: Attention, ports: Ports) -> None:
         """Key heads that several query heads share: each gets a copy; gradients are sums over the copies."""
@@ -418,12 +427,16 @@ class Evaluator:
                 )
                 sums.append((operand, role))
         whole = replace(form, key_heads=form.heads, operands=tuple(operands), results=tuple(results))
-        self.run(decomposed(whole), ports)
+        self.run(_decomposed(whole), ports)
         for operand, role in sums:
             wide = ports[f"parts of {role}"]
             parts = wide.unflatten(1, (form.key_heads, group)).permute(0, 1, 3, 4, 2)
             total = self.engine.sum(parts.reshape(-1, group)).reshape(parts.shape[:-1])
             self.write(operand, total.shape, total, ports)
+
+
+#: Attention taken apart, once for each shape.
+_decomposed = lru_cache(maxsize=1024)(decomposed)
 
 
 def _three(
@@ -481,10 +494,11 @@ def _backwards(tensor: Tensor, operand: Operand, extents: Sequence[int]) -> Tens
 
 
 def _without_depth(operand: Operand, form: Contract) -> Operand:
-    return _on_loops(operand, range(len(form.batch) + len(form.rows) + len(form.columns)))
+    return _on_loops(operand, tuple(range(len(form.batch) + len(form.rows) + len(form.columns))))
 
 
-def _on_loops(operand: Operand, loops: Sequence[int]) -> Operand:
+@lru_cache(maxsize=8192)
+def _on_loops(operand: Operand, loops: tuple[int, ...]) -> Operand:
     """The operand over some of the loops, in that order."""
     return replace(
         operand,
