@@ -14,6 +14,7 @@ from anychip.chips import find
 from anychip.errors import MissingTool
 from anychip.products.arguments import Parser
 from anychip.profile.writing import check_writable, write_text
+from anychip.rtl.hardware import hardware_of
 
 _EPILOG = """\
 The file holds the chip, its memories and every arithmetic unit once. Program memory and main memory are
@@ -36,15 +37,14 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--chip", default="basecamp", help="a name or a Python file (default basecamp)")
     parser.add_argument("--output", metavar="FILE", help="where to write; standard output if left out")
     options = parser.parse(argv)
-    chip = find(options.chip)
+    hardware = hardware_of(find(options.chip))
     if options.output is not None:
         check_writable(Path(options.output))
     if importlib.util.find_spec("amaranth") is None:
         raise MissingTool("verilog: needs the Python package amaranth; pip install 'anychip[rtl]'")
     from anychip.rtl.basecamp import basecamp_verilog
-    from anychip.rtl.hardware import hardware_of
 
-    source = basecamp_verilog(hardware_of(chip))
+    source = basecamp_verilog(hardware)
     if options.output is None:
         print(source.whole, end="")
         return 0

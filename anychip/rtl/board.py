@@ -15,11 +15,9 @@ from anychip.formats import bf16
 from anychip.programs.expand import Issued
 from anychip.programs.program import Kernel
 from anychip.rtl.assemble import Assembled, assemble
-from anychip.rtl.basecamp import basecamp_verilog
 from anychip.rtl.encoding import Encoding
 from anychip.rtl.hardware import Hardware
-from anychip.rtl.verilator import build_design
-from anychip.rtl.verilog import Source
+from anychip.rtl.verilator import build_design, require_tools
 
 _MICROCODE, _CONSTANTS, _TABLES = 1, 2, 3
 _NOT_DONE, _OUTSIDE = -1, -2
@@ -55,6 +53,10 @@ class Board:
     """
 
     def __init__(self, hardware: Hardware, curves: Curves, *, flat: bool = False) -> None:
+        require_tools()
+        from anychip.rtl.basecamp import basecamp_verilog  # Amaranth may not be installed
+        from anychip.rtl.verilog import Source
+
         self.hardware, self._curves = hardware, curves
         source = basecamp_verilog(hardware)
         if flat:

@@ -13,6 +13,7 @@ import ctypes
 import fcntl
 import functools
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -20,11 +21,14 @@ import tempfile
 import time
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from anychip.errors import InvalidInput, MissingTool
-from anychip.rtl.verilog import Port, Source
+
+if TYPE_CHECKING:
+    from anychip.rtl.verilog import Port, Source
 
 WARNINGS = ("-Wno-lint", "-Wno-style", "-Wno-fatal")
 COMPILE = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-w")
@@ -32,26 +36,31 @@ COMPILE = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-w")
 GNU_COMPILE, GNU_LINK = ("-fno-gnu-unique",), ("-Wl,-Bsymbolic",)
 #: Age after which a folder of an unfinished build is nobody's.
 STALE_SECONDS = 6 * 3600
+PACKAGES = ("amaranth", "pyosys")
 RUNTIME = ("verilated.cpp", "verilated_dpi.cpp", "verilated_threads.cpp")
 
 
 def missing_tools() -> list[str]:
-    """What has to be installed before anything can be built here; empty if nothing."""
-    return [tool for tool in ("verilator", _compiler()) if shutil.which(tool) is None]
+    """Programs and Python packages to install before anything can be built here; empty if none."""
+    programs = [tool for tool in ("verilator", _compiler()) if shutil.which(tool) is None]
+    return programs + [package for package in PACKAGES if importlib.util.find_spec(package) is None]
 
 
 def require_tools() -> None:
-    """Raise one clear message if Verilator or the C++ compiler is not there.
+    """Raise one clear message if Verilator, the C++ compiler, Amaranth or pyosys is not there.
 
     Raises:
         MissingTool: naming what is missing and how to get it.
     """
     missing = missing_tools()
-    if missing:
-        raise MissingTool(
-            f"rtl: running hardware needs {' and '.join(missing)}, not found on PATH; "
-            "on Debian or Ubuntu: apt-get install verilator g++ (macOS: brew install verilator)"
-        )
+    if not missing:
+        return
+    ways: list[str] = []
+    if any(name not in PACKAGES for name in missing):
+        ways.append("on Debian or Ubuntu: apt-get install verilator g++ (macOS: brew install verilator)")
+    if any(name in PACKAGES for name in missing):
+        ways.append("pip install 'anychip[rtl]'")
+    raise MissingTool(f"rtl: running hardware needs {' and '.join(missing)}, not found; {'; '.join(ways)}")
 
 
 def cache_folder() -> Path:

@@ -105,16 +105,12 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
 
 def _missing_tools() -> str | None:
     """Why hardware cannot be run here, None if it can."""
-    try:
-        from anychip.rtl.verilator import require_tools
-        from anychip.rtl.verilog import require_pyosys
+    from anychip.rtl.verilator import require_tools
 
+    try:
         require_tools()
-        require_pyosys()
     except MissingTool as missing:
         return str(missing)
-    except ModuleNotFoundError as missing:
-        return f"the Python package {missing.name} is not installed; pip install 'anychip[rtl]'"
     return None
 
 

@@ -78,7 +78,7 @@ def _hardware(outcome: Outcome, work: Work, board: Board, ticks: tuple[int, ...]
     try:
         hardware = by_hardware(work, board, hang_limits(ticks))
     except HardwareStopped as stopped:
-        outcome.differences.append(f"hung: {stopped}")
+        outcome.differences.append(f"stopped: {stopped}")
         return
     _cycles(outcome, work, "instruction", ticks, "RTL", hardware.cycles)
     outcome.differences += stored_differences("instruction", tiled, "RTL", hardware.values)

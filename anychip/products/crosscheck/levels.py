@@ -18,7 +18,7 @@ from anychip.operators import Form, meaning
 from anychip.products.crosscheck.workloads import Script
 from anychip.programs.expand import Issued, expand
 from anychip.programs.program import Kernel, Slot, Tile
-from anychip.rtl.board import Board
+from anychip.rtl.board import Board, HardwareStopped
 from anychip.simulate.interpret import Interpreter, Stored
 from anychip.simulate.machine import simulate_nest
 from anychip.simulate.whole import evaluate_form
@@ -163,10 +163,12 @@ def by_hardware(
         board: what to run it on.
         limits: cycles after which a kernel counts as hung.
         alter: a mistake planted into programs.
+
+    Raises:
+        HardwareStopped: it hung, or wrote where no tensor lies.
     """
     script = work.script
     addresses, memory = _main_memory(script)
-    guards = memory == GUARD
     cycles: list[int] = []
     sums: list[Sums] = []
     for kernel, limit in zip(work.kernels, limits, strict=True):
@@ -181,8 +183,8 @@ def by_hardware(
         inside[addresses[number] : addresses[number] + size] = True
         raw = memory[addresses[number] : addresses[number] + size].view(f"<u{stored.bits // 8}")
         storages.append(codes_of(stored.decode(raw), script.format))
-    if not (memory[~inside] == GUARD).all() or not guards[~inside].all():
-        raise NotModelled("crosscheck: the hardware wrote between storages")
+    if not (memory[~inside] == GUARD).all():
+        raise HardwareStopped("rtl: the hardware wrote between the tensors of main memory")
     return HardwareValues(Values(tuple(storages), tuple(sums)), tuple(cycles))
 
 

@@ -223,7 +223,7 @@ def _difference(mutant: Mutant, case: Case, board: Board | None) -> str | None:
     try:
         hardware = by_hardware(work, board, hang_limits(ticks), alter)
     except HardwareStopped as stopped:
-        return f"hung: {stopped}"
+        return f"stopped: {stopped}"
     if hardware.cycles != ticks:
         return f"cycles: simulated {sum(ticks)}, RTL {sum(hardware.cycles)}"
     tiled = by_instructions(work, chip)
