@@ -1,6 +1,6 @@
 """How numbers are written in bits: float, integer and block-scaled formats, and how values are rounded.
 
-Imports `errors` and `kernels` only. Read `floating.py` first, then `rounding.py` and `catalogue.py`.
+Imports `errors` only. Read `floating.py` first, then `rounding.py` and `catalogue.py`.
 """
 
 from __future__ import annotations
