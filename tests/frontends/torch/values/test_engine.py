@@ -9,7 +9,8 @@ import torch
 
 from anychip.arithmetic import Numerics, neuron, reference
 from anychip.formats import Rounding
-from anychip.frontends.torch.values import Values
+from anychip.frontends.torch.values import Values, order_of
+from anychip.frontends.torch.values.calls import Call, Shape
 from anychip.frontends.torch.values.engine import Reference
 
 aten = torch.ops.aten
@@ -223,3 +224,21 @@ def test_neuron_reads_fp32_operands_as_bf16() -> None:
     cast = Values(neuron(2))(aten.mm.default)(x, y)  # type: ignore[misc]
     already = Values(neuron(2, autocast=None))(aten.mm.default)(x.bfloat16().float(), y.bfloat16().float())  # type: ignore[misc]
     assert same(cast, already)
+
+
+@pytest.mark.parametrize(
+    ("operator", "format_name", "order"),
+    [
+        ("aten.mm.default", "bf16", "chip"),
+        ("aten.mm.default", "fp64", "host order"),
+        ("aten.linalg_qr.default", "fp32", "host order"),
+        ("aten.embedding_dense_backward.default", "fp32", "chip"),
+        ("aten.embedding_dense_backward.default", "bf16", "host order"),
+        ("aten.view.default", "fp64", "chip"),
+    ],
+)
+def test_whose_arithmetic_a_call_has(operator: str, format_name: str, order: str) -> None:
+    matrix = Shape(format_name, (4, 4), (4, 1))
+    index = Shape("int64", (4,), (1,))
+    second = index if "embedding" in operator else matrix
+    assert order_of(Call(operator, (), (matrix, second), (matrix,))) == order
