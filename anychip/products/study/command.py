@@ -83,7 +83,7 @@ def _parser() -> Parser:
     parser = Parser("study", "What a number format does to training, and what it costs.", _EPILOG)
     add = parser.add_argument
     add("subject", help="rounding")
-    add("--short", action="store_true", help="one seed, two rates, 60 steps: minutes instead of hours")
+    add("--short", action="store_true", help="one seed, two rates, 60 steps: much shorter")
     add("--chip", default="trn1", help="one that rounds stochastically")
     add("--out", default="rounding", metavar="FOLDER", help="where the results go; made if it is not there")
     return parser
