@@ -200,7 +200,7 @@ def edges(format: Float, most: int = 1 << 16) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
         factors = 1 + np.array([0, format.epsilon / 4, format.epsilon, 1], np.float32)
         beyond = np.multiply(factors, np.float32(format.max_finite))
-        points = np.concatenate([values, middles, beyond, np.float32([np.inf, 3.4e38, 1e-45, 0.0])])
+        points = np.concatenate([values, middles, beyond, np.array([np.inf, 3.4e38, 1e-45, 0.0], np.float32)])
         around = np.concatenate([points, np.nextafter(points, np.inf), np.nextafter(points, -np.inf)])
     around = around.astype(np.float32)
     return np.concatenate([around, -around])
