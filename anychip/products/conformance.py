@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from anychip.frontends.torch.conformance.results import Report
 
 #: Share of the counted cases that must pass for exit code 0.
-_REQUIRED = {"transformers": 0.98, "timm": 0.98, "opinfo": 0.99, "scripts": 1.0}
+_REQUIRED = {"transformers": 0.98, "timm": 0.98, "opinfo": 0.99, "scripts": 1.0, "numerics": 0.97}
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs one suite, prints its table, and writes JSON where asked.
 
     Returns:
-        0 if enough passes (98 % of architectures, 99 % of operator cases, every script), 1 otherwise.
+        0 if enough passes (98 % of architectures, 99 % of operator cases, 97 % in chips'
+            arithmetic, every script), 1 otherwise.
 
     Raises:
         AnychipError: a package is missing, the folder holds no scripts, the report cannot be written.
@@ -49,6 +50,12 @@ def _run(options: argparse.Namespace) -> Report:
         from anychip.frontends.torch.conformance import scripts
 
         return scripts.run(options.folder, only=options.only)
+    if options.suite == "numerics":
+        from anychip.frontends.torch.conformance import numerics
+
+        return numerics.run(
+            chips=options.chip or (), limit=options.limit, jobs=options.jobs, only=options.only
+        )
     if options.suite == "opinfo":
         from anychip.frontends.torch.conformance import opinfo as suite
     elif options.suite == "transformers":
@@ -65,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         "transformers": "every architecture transformers can build offline: one tiny training step",
         "timm": "one model of every family of timm: one training step",
         "opinfo": "PyTorch's operator database in fp32, bf16 and int64",
+        "numerics": "PyTorch's operator database in each chip's arithmetic, against float64",
         "scripts": "every script of a folder: what it prints",
     }
     for name, description in descriptions.items():
@@ -74,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
         else:
             suite.add_argument("--limit", type=int, help="so many, taken evenly")
             suite.add_argument("--jobs", type=int, default=1, help="processes at a time")
+        if name == "numerics":
+            suite.add_argument("--chip", action="append", help="only this chip's; may be repeated")
         suite.add_argument("--only", help="those whose name contains this")
         suite.add_argument("--json", metavar="FILE", help="write every case to this file")
     return parser
