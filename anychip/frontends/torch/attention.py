@@ -56,13 +56,13 @@ def _attention(
         groups = query.shape[-3] // key.shape[-3]
         key = key.repeat_interleave(groups, -3)
         value = value.repeat_interleave(groups, -3)
+    if attn_mask is not None and attn_mask.dtype is torch.bool:
+        bias = torch.zeros_like(attn_mask, dtype=query.dtype)
+        attn_mask = bias.masked_fill_(attn_mask.logical_not(), float("-inf"))
     if not _fits(query, key, value, attn_mask, dropout_p) or (is_causal and attn_mask is not None):
         return aten._scaled_dot_product_attention_math.default(
             query, key, value, attn_mask, dropout_p, is_causal, scale=scale
         )[0]
-    if attn_mask is not None and attn_mask.dtype is torch.bool:
-        bias = torch.zeros_like(attn_mask, dtype=query.dtype)
-        attn_mask = bias.masked_fill_(attn_mask.logical_not(), float("-inf"))
     return _flash(query, key, value, 0.0, is_causal, attn_mask=attn_mask, scale=scale)[0]
 
 
