@@ -87,7 +87,7 @@ ALL = (
     ),
     Example(
         "train_resnet50.py",
-        words("--steps 2 --batch 4 --image 64 --depths 1 1 1 1"),
+        words("--steps 2 --batch 4 --image 64 --depths 1 1 1 1 --lr 1e-3"),
         ("loss",),
     ),
     Example(
