@@ -33,7 +33,7 @@ class Command(NamedTuple):
 COMMANDS: dict[str, Command] = {
     "run": Command("run_command", "run a PyTorch script on a chip: its results, time, energy and cost"),
     "choose": Command("choose.command", "rank every chip one can rent for a workload"),
-    "compare": Command("choose.command", "set chips side by side for a workload", "compare"),
+    "compare": Command("choose.command", "two answers of choose: what grew, for CI", "compare"),
     "chips": Command("chips", "list the catalogue; show a chip's blocks, facts and sources"),
     "prices": Command("prices", "what the price snapshot covers; import SkyPilot's and Vantage's files"),
     "doctor": Command("doctor", "say what is installed, what is missing and what for"),

@@ -16,20 +16,31 @@ from anychip.chips import Chip
 from anychip.chips.instances import Market, snapshot
 from anychip.chips.prices import with_prices
 from anychip.errors import InvalidInput, unknown_name
+from anychip.products.arguments import Parser
 from anychip.products.choose.answer import Answer, answered
 from anychip.products.choose.export import as_json, regressions, sky_estimates
 from anychip.products.choose.pricing import candidates
 from anychip.products.choose.question import OBJECTIVES, STORED, Question, duration_s
 from anychip.products.choose.table import show
+from anychip.profile.writing import check_writable, write_text
 from anychip.programs.graph import Graph
+
+_EPILOG = """\
+examples:
+  anychip choose train.py
+  anychip choose serve_bert.py --latency-below 20ms --minimise energy
+  anychip choose --model config.json --phase decode --batch 1,8 --context 4096 --count 1,8
+
+The script runs once, unedited; its options come after its name, those of choose before it.
+"""
 
 #: Chips that are not for rent and stand in the catalogue for other reasons.
 NOT_FOR_RENT = ("basecamp",)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Options of the command."""
-    made = argparse.ArgumentParser(prog="anychip choose", description=__doc__)
+    made = Parser("choose", "Rank every chip one can rent for a workload.", _EPILOG)
     made.add_argument("script", nargs="?", help="a script written for CUDA, and its arguments")
     made.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     made.add_argument(
@@ -39,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--batch", default="1", help="batch sizes for --model, e.g. 1,8,64")
     made.add_argument("--context", type=int, default=2048, help="tokens of context for --model")
     made.add_argument("--minimise", default="cost", metavar="|".join(OBJECTIVES))
-    made.add_argument("--latency-below", type=duration_s, metavar="20ms")
+    made.add_argument("--latency-below", metavar="20ms", help="longest time of one piece")
     made.add_argument("--budget", type=float, metavar="USD")
     made.add_argument("--steps-total", type=int, metavar="N", help="steps or requests of the whole job")
     made.add_argument("--requests-per-second", type=float, metavar="R")
@@ -61,12 +72,12 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command; its exit code."""
-    options = parser().parse_args(argv)
+    options = parser().parse(argv)
     if (options.script is None) == (options.model is None):
         raise InvalidInput("choose: give a script or --model CONFIG, one of the two")
     question = Question(
         minimise=options.minimise,
-        latency_below_s=options.latency_below,
+        latency_below_s=None if options.latency_below is None else duration_s(options.latency_below),
         budget_usd=options.budget,
         pieces_total=options.steps_total,
         requests_per_second=options.requests_per_second,
@@ -77,6 +88,10 @@ def main(argv: Sequence[str]) -> int:
     )
     chosen = chips_named(question.chips)
     market = snapshot() if options.prices is None else with_prices(options.prices)
+    if question.region is not None and question.region not in market.regions:
+        raise unknown_name("region", question.region, market.regions)
+    for path in filter(None, (options.json, options.html, options.sky)):
+        check_writable(Path(path))
     for name, graph in _workloads(options):
         answer = ask(graph, question, chosen, market, name=name)
         _report(answer, options)
@@ -171,11 +186,11 @@ def _report(answer: Answer, options: argparse.Namespace) -> None:
 
 def compare(argv: Sequence[str]) -> int:
     """``anychip compare old.json new.json``: 1 if something grew by more than allowed."""
-    made = argparse.ArgumentParser(prog="anychip compare", description="Two answers of choose, for CI.")
+    made = Parser("compare", "Two answers of choose: 1 if time, energy or cost grew too much, for CI.")
     made.add_argument("old")
     made.add_argument("new")
     made.add_argument("--fail-above", default="5%", help="growth of time, energy or cost that fails")
-    options = made.parse_args(argv)
+    options = made.parse(argv)
     grown = regressions(_answer(options.old), _answer(options.new), _percentage(options.fail_above))
     for sentence in grown:
         print(sentence)
@@ -202,8 +217,6 @@ def _percentage(text: str) -> float:
 
 
 def _write(path: str, text: str) -> None:
-    from anychip.profile.writing import write_text
-
     write_text(Path(path), (text,))
     print(f"wrote {path}", file=sys.stderr)
 
