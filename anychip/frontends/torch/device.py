@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.utils import backend_registration
+from torch.optim import optimizer as optimizers
+from torch.utils import _foreach_utils, backend_registration
 
 from anychip.errors import MissingTool
 from anychip.frontends.torch import (
@@ -19,7 +20,7 @@ from anychip.frontends.torch import (
 )
 from anychip.frontends.torch.dispatch import DEVICE, dispatch
 from anychip.frontends.torch.memory import LEDGER
-from anychip.frontends.torch.tensor import DEVICE_TYPE, set_dispatch
+from anychip.frontends.torch.tensor import DEVICE_TYPE, DeviceTensor, set_dispatch
 
 _NAMESPACES = ("aten::", "quantized::", "torchvision::")
 
@@ -114,7 +115,19 @@ def install() -> None:
     attention.register(_libraries)
     serialization.register()
     conversion.register()
+    _register_lists()
     _installed = True
+
+
+def _register_lists() -> None:
+    """Optimizers and gradient clipping take lists of tensors in one call, by default, as on CUDA.
+
+    PyTorch offers that only to tensors of exactly the classes that it lists; the device's name is among its
+    devices already.
+    """
+    for supported in (optimizers._foreach_supported_types, _foreach_utils._foreach_supported_types):
+        if DeviceTensor not in supported:
+            supported.append(DeviceTensor)
 
 
 def _register_kernels() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 import torch
@@ -168,3 +169,33 @@ def test_without_values_nothing_is_allocated() -> None:
     assert not graph.with_values
     assert graph.memory.peak_bytes > 1 << 31
     assert any(what == "a number" for what, _ in capture.recorder.stand_ins)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "options"),
+    [
+        (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+        (torch.optim.Adam, {"lr": 0.01, "amsgrad": True}),
+        (torch.optim.AdamW, {"lr": 0.01}),
+    ],
+)
+def test_optimizers_take_all_tensors_in_one_call_as_on_cuda(optimizer: Any, options: dict[str, Any]) -> None:
+    weights: dict[bool | None, list[torch.Tensor]] = {}
+    for foreach in (None, False):
+        torch.manual_seed(0)
+        model = nn.Sequential(*[nn.Linear(8, 8) for _ in range(3)]).to("anychip")
+        chosen = optimizer(model.parameters(), foreach=foreach, **options)
+        batch = torch.randn(4, 8).to("anychip")
+        with Capture() as capture:
+            for _ in range(3):
+                chosen.zero_grad()
+                model(batch).square().mean().backward()
+                nn.utils.clip_grad_norm_(model.parameters(), 0.01)
+                chosen.step()
+        graph = capture.graph()
+        nodes = [node for node in graph.segments[graph.path[-1]].nodes if node.place.phase == "optimizer"]
+        assert all(node.operator.startswith("aten._foreach_") for node in nodes) == (foreach is None)
+        if foreach is None:
+            assert all(len(node.outputs) == 6 for node in nodes)
+        weights[foreach] = [parameter.detach().cpu() for parameter in model.parameters()]
+    assert all(torch.equal(one, other) for one, other in zip(weights[None], weights[False], strict=True))
