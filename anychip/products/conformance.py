@@ -30,19 +30,20 @@ def main(argv: Sequence[str]) -> int:
     report = _run(options)
     print(report.table())
     if options.json:
-        target = Path(options.json)
-        draft = target.with_name(target.name + ".part")
-        try:
-            draft.write_text(report.json() + "\n", encoding="utf-8")
-            draft.replace(target)
-        except OSError as error:
-            draft.unlink(missing_ok=True)
-            raise InvalidInput(
-                f"{target}: cannot be written: {error.strerror}; choose another file"
-            ) from error
+        _write(report, Path(options.json))
     if not report.counted:
         raise InvalidInput(f"conformance {options.suite}: nothing could be run; see the reasons above")
     return 0 if report.share >= _REQUIRED[options.suite] else 1
+
+
+def _write(report: Report, target: Path) -> None:
+    draft = target.with_name(target.name + ".part")
+    try:
+        draft.write_text(report.json() + "\n", encoding="utf-8")
+        draft.replace(target)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise InvalidInput(f"{target}: cannot be written: {error.strerror}; choose another file") from error
 
 
 def _run(options: argparse.Namespace) -> Report:
@@ -59,7 +60,15 @@ def _run(options: argparse.Namespace) -> Report:
     if options.suite == "opinfo":
         from anychip.frontends.torch.conformance import opinfo as suite
     elif options.suite == "transformers":
-        from anychip.frontends.torch.conformance import architectures as suite
+        from anychip.frontends.torch.conformance import architectures
+
+        target = Path(options.json) if options.json else None
+        return architectures.run(
+            limit=options.limit,
+            jobs=options.jobs,
+            only=options.only,
+            progress=None if target is None else lambda report: _write(report, target),
+        )
     else:
         from anychip.frontends.torch.conformance import image_models as suite
     return suite.run(limit=options.limit, jobs=options.jobs, only=options.only)

@@ -37,12 +37,21 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All cases of one suite."""
+    """All cases of one suite.
+
+    Args:
+        suite: its name.
+        versions: of the packages that matter.
+        cases: those that were reached.
+        seconds: it took.
+        planned: names the run set out to do, where it may have been stopped before; None: all were reached.
+    """
 
     suite: str
     versions: dict[str, str]
     cases: tuple[Case, ...]
     seconds: float
+    planned: int | None = None
 
     @property
     def counted(self) -> tuple[Case, ...]:
@@ -83,6 +92,8 @@ class Report:
                 "passed": self.passed,
                 "counted": len(self.counted),
                 "share": self.share,
+                "reached": len(self.cases),
+                "planned": len(self.cases) if self.planned is None else self.planned,
                 "seconds": round(self.seconds, 1),
                 "cases": [asdict(case) for case in self.cases],
             },

@@ -1,0 +1,211 @@
+"""Tiny configurations of transformers' architectures, made by the meaning of their fields' names.
+
+A configuration is shrunk with everything nested in it, whether its class names the nested one or only
+its default holds it. No single way fits all: some set each field to a value of its own, some divide every
+width by one factor, which keeps what is proportional proportional.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+#: Size of every vocabulary; token numbers are kept below it.
+VOCABULARY = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """A way of shrinking.
+
+    Args:
+        width: of the hidden states; 0: the defaults' widths stay.
+        heads: of attention.
+        layers: of every stack; 0: as many as the default has.
+        factor: widths are divided by it instead of being set; 1: not.
+        fill: fields without a default that the rules know get a value too.
+    """
+
+    width: int = 0
+    heads: int = 0
+    layers: int = 0
+    factor: int = 1
+    fill: bool = False
+
+
+WAYS = (
+    Way(width=32, heads=4, layers=2),
+    Way(width=64, heads=4, layers=2),
+    Way(width=64, heads=4, layers=2, fill=True),
+    Way(width=32, heads=2, layers=4),
+    Way(layers=2, factor=8),
+    Way(layers=4, factor=8, fill=True),
+    Way(layers=2, factor=4),
+    Way(layers=2, factor=16),
+    Way(factor=8),
+    Way(factor=4),
+    Way(width=48, heads=3, layers=3),
+    Way(width=128, heads=4, layers=2, fill=True),
+    Way(layers=2),
+    Way(),
+)
+
+_LAYERS = re.compile(
+    r".*(hidden_layers|num_layers|n_layers?|encoder_layers|decoder_layers|num_blocks|depth|_layers|^layers)$"
+)
+#: (pattern of a field's name, its value by (width, heads, layers)); the first match counts.
+_RULES: tuple[tuple[str, Any], ...] = (
+    (r".*vocab_size(_.*)?$", lambda w, h, n: VOCABULARY),
+    (r"(.*num_key_value_heads|num_kv_heads|n_kv_heads|multi_query_group_num)$", lambda w, h, n: h),
+    (r"(mamba_n_heads|mamba_num_heads)$", lambda w, h, n: 2 * h),
+    (r"(mamba_d_head|mamba_head_dim)$", lambda w, h, n: w // h),
+    (r".*(attention_heads|num_heads|n_heads?|num_attn_heads|heads)$", lambda w, h, n: h),
+    (
+        r".*(moe_intermediate_size|shared_expert_intermediate_size|expert_ffn_hidden_size|expert_ffn.*)$",
+        lambda w, h, n: w,
+    ),
+    (
+        r".*(intermediate_size|ffn_dim|d_ff|inner_dim|n_inner|mlp_dim|ffn_hidden_size|feed_forward.*size)$",
+        lambda w, h, n: 2 * w,
+    ),
+    (
+        r"(.*head_dim|d_kv|attention_head_dim|kv_channels|attention_head_size|dim_head)$",
+        lambda w, h, n: w // h,
+    ),
+    (r"(rotary_dim)$", lambda w, h, n: w // h // 2),
+    (r"(q_lora_rank|kv_lora_rank)$", lambda w, h, n: 8),
+    (
+        r".*(hidden_size|d_model|n_embd|embed_dim|hidden_dim|embedding_size|d_embed|projection_dim|_dim|^dim)$",
+        lambda w, h, n: w,
+    ),
+    (
+        r".*(projection_size|encoder_output_size|out_hidden_size|hidden_size_per_layer_input)$",
+        lambda w, h, n: w,
+    ),
+    (
+        r"(max_position_embeddings|n_positions|max_sequence_length|max_source_positions|max_target_positions|n_ctx)$",
+        lambda w, h, n: 128,
+    ),
+    (r"(image_size|img_size|input_size)$", lambda w, h, n: 32),
+    (r"(patch_size)$", lambda w, h, n: 8),
+    (r"(num_local_experts|num_experts|n_routed_experts|moe_num_experts)$", lambda w, h, n: 4),
+    (r"(num_experts_per_tok|moe_topk|moe_k|top_k|moe_top_k)$", lambda w, h, n: 2),
+    (r"(n_group|topk_group)$", lambda w, h, n: 1),
+    (r"(ssm_state_size|state_size|mamba_d_state)$", lambda w, h, n: 8),
+    (r"(num_queries|num_query_tokens|num_latents)$", lambda w, h, n: 8),
+    (r"(d_latents|cross_attention_dim)$", lambda w, h, n: w),
+    (r"(window_size|attention_window|sliding_window|local_attn_chunk_length|chunk_size)$", lambda w, h, n: 8),
+    (r"(prediction_length|context_length)$", lambda w, h, n: 8),
+)
+#: Of the rules above, what holds while widths are divided.
+_COUNTS = re.compile(
+    r".*vocab_size.*|num_local_experts|num_experts|n_routed_experts|moe_num_experts|num_experts_per_tok|moe_topk"
+    r"|moe_k|top_k|n_group|topk_group|prediction_length|context_length|max_position_embeddings"
+)
+#: Numbers that are no widths: dividing them changes what the model is fed, not its size.
+_NO_WIDTH = re.compile(
+    r".*(position|image|img|patch|kernel|rate|window|chunk|length|stride|n_fft|mel|token|_id|_ids|idx|index|heads?"
+    r"|expert|layers?|groups?|ratio|period|scale|factor|resolution|grid|steps?|frames?|seq|level|theta|eps|buckets"
+    r"|downsampl|upsampl|sampling|hop|queries|conv_dim_k|duration|context|start|end|freq|iter|size_patch).*"
+)
+
+
+def shrunk(config_class: Any, way: Way) -> Any:
+    """A configuration of the class with small fields; those it computes from others follow by themselves.
+
+    Args:
+        config_class: of transformers.
+        way: how.
+    """
+    return config_class(**_fields(config_class(), way))
+
+
+def _fields(default: Any, way: Way) -> dict[str, Any]:
+    values = default.to_dict()
+    renamed = getattr(default, "attribute_map", {}) or {}
+    fields: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = vars(default).get(name)
+        if name == "use_cache":
+            fields[name] = (
+                False  # a training step keeps none, and few layers may lack the kind a cache asks for
+            )
+        if name in renamed or isinstance(value, bool):
+            continue
+        if hasattr(inner, "to_dict") and hasattr(inner, "model_type"):
+            fields[name] = _nested(inner, way)
+        elif isinstance(value, dict) and name in ("rope_parameters", "rope_scaling"):
+            sections = _divided_list("mrope_section", value.get("mrope_section"), way)
+            if sections is not None:
+                fields[name] = {**value, "mrope_section": sections}
+        elif isinstance(value, (list, tuple)):
+            divided = _divided_list(name, value, way)
+            if divided is not None:
+                fields[name] = divided
+        elif isinstance(value, int) or (value is None and way.fill):
+            small = _value(name, value, way)
+            if small is not None and small != value:
+                fields[name] = small
+    if way.width or way.factor > 1:
+        fields.update(_tokens(values))
+    return fields
+
+
+def _nested(default: Any, way: Way) -> dict[str, Any]:
+    """Fields of a nested configuration and those in which the outer one departs from its class's defaults."""
+    usual = type(default)().to_dict()
+    plain = (int, float, str, bool)
+    own = {
+        name: value
+        for name, value in default.to_dict().items()
+        if isinstance(value, plain) and usual.get(name) != value and not name.startswith("_")
+    }
+    fields = {**own, **_fields(default, way)}
+    if default.model_type:
+        fields["model_type"] = default.model_type
+    return fields
+
+
+def _value(name: str, value: int | None, way: Way) -> int | None:
+    """The small value of one field, None where it stays."""
+    if value is not None and value <= 0:
+        return None
+    if _LAYERS.fullmatch(name):
+        return min(value, way.layers) if way.layers and value is not None else None
+    if way.factor > 1 and not _COUNTS.fullmatch(name):
+        if value is None and way.fill and name == "head_dim":
+            return 16
+        wide = value is not None and value >= 2 * way.factor and value % way.factor == 0
+        return value // way.factor if wide and value is not None and not _NO_WIDTH.fullmatch(name) else None
+    if not way.width and way.factor == 1:
+        return None
+    for pattern, rule in _RULES:
+        if re.fullmatch(pattern, name):
+            small = rule(way.width, way.heads, way.layers)
+            return small if "size" in name or value is None else min(value, small)
+    return None
+
+
+def _divided_list(name: str, value: Any, way: Way) -> list[int] | None:
+    if way.factor == 1 or not isinstance(value, (list, tuple)) or not value or _NO_WIDTH.fullmatch(name):
+        return None
+    if not all(isinstance(each, int) and not isinstance(each, bool) for each in value):
+        return None
+    if any(each < way.factor or each % way.factor for each in value):
+        return None
+    return [each // way.factor for each in value]
+
+
+def _tokens(values: dict[str, Any]) -> dict[str, Any]:
+    """Token numbers moved below the vocabulary's size, different names to different numbers."""
+    fields: dict[str, Any] = {}
+    free = iter(range(VOCABULARY - 1, 64, -1))
+    for name, value in values.items():
+        if not name.endswith(("_token_id", "_token_index", "_token", "_token_ids")):
+            continue
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 64:
+            fields[name] = next(free)
+        elif isinstance(value, list) and value and all(isinstance(each, int) for each in value):
+            fields[name] = [next(free) if each >= 64 else each for each in value]
+    return fields

@@ -1,0 +1,62 @@
+"""Tiny configurations: what is nested shrinks too, and token numbers stay inside the vocabulary."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytest
+import torch
+
+pytest.importorskip("transformers")
+from anychip.frontends.torch.conformance.inputs import candidate_inputs
+from anychip.frontends.torch.conformance.results import Report
+from anychip.frontends.torch.conformance.shrinking import VOCABULARY, WAYS, Way, shrunk
+
+
+def _config_class(name: str) -> Any:
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    return CONFIG_MAPPING[name]
+
+
+def test_a_nested_configuration_known_only_by_its_default_shrinks() -> None:
+    config = shrunk(_config_class("llava"), WAYS[0])
+    assert config.text_config.hidden_size == config.vision_config.hidden_size == 32
+    assert config.text_config.num_hidden_layers == config.vision_config.num_hidden_layers == 2
+    assert 0 <= config.image_token_id < config.text_config.vocab_size == VOCABULARY
+
+
+def test_dividing_widths_keeps_their_proportions() -> None:
+    default = _config_class("deepseek_v3")()
+    config = shrunk(type(default), Way(layers=2, factor=8))
+    assert config.hidden_size * 8 == default.hidden_size
+    assert config.intermediate_size * 8 == default.intermediate_size
+    assert config.num_attention_heads == default.num_attention_heads
+    assert config.num_hidden_layers == 2
+    assert config.eos_token_id < config.vocab_size == VOCABULARY
+
+
+def test_inputs_of_a_model_with_images_and_text() -> None:
+    from transformers import CLIPModel
+
+    config = shrunk(_config_class("clip"), WAYS[0])
+    model = CLIPModel(config).eval()
+    inputs = next(iter(candidate_inputs(model, config)))
+    assert {"input_ids", "pixel_values"} <= inputs.keys()
+    with torch.no_grad():
+        assert model(**inputs).logits_per_image.shape == (2, 2)
+
+
+def test_a_model_may_name_several_main_inputs() -> None:
+    class TwoInputs(torch.nn.Module):
+        main_input_name: ClassVar[list[str]] = ["pixel_values", "task_inputs"]
+
+        def forward(self, pixel_values: Any, task_inputs: Any) -> Any:
+            return pixel_values, task_inputs
+
+    inputs = next(iter(candidate_inputs(TwoInputs(), _config_class("clip")())))
+    assert inputs.keys() == {"pixel_values", "task_inputs"}
+
+
+def test_a_stopped_run_says_how_many_it_set_out_to_do() -> None:
+    assert '"planned": 605' in Report("transformers", {}, (), 0.0, planned=605).json()
