@@ -112,6 +112,7 @@ class Run:
             numerics=numerics.name,
             handlers=values if settings.with_values else host_order,
             with_values=settings.with_values,
+            on_step=values.begin_step,
             stop_after_steps=settings.stop_after,
             stop_after_forwards=settings.stop_after,
             source_root=self._source_root,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -34,6 +35,7 @@ class Capture:
         stop_after_steps: `StopCapture` is raised when so many optimizer steps are done.
         stop_after_forwards: the same for top-level forward passes, as long as nothing is trained.
         source_root: folder to which source lines are relative.
+        on_step: told how many optimizer steps are done, after each; stochastic rounding counts by steps.
 
     Example:
         >>> with Capture(name="one step") as capture:
@@ -51,6 +53,7 @@ class Capture:
         stop_after_steps: int | None = None,
         stop_after_forwards: int | None = None,
         source_root: str = "",
+        on_step: Callable[[int], None] | None = None,
     ) -> None:
         self.recorder = Recorder(name, numerics, with_values=with_values)
         self._handlers = handlers
@@ -59,6 +62,7 @@ class Capture:
         self._stop_after_forwards = stop_after_forwards
         self._inferences = 0
         self._source_root = source_root
+        self._on_step = on_step
         self._watch = ModuleWatch(self._root_called, self._root_returned)
         self._hooks: list[Any] = []
         self._graph: Graph | None = None
@@ -135,6 +139,8 @@ class Capture:
     def _optimizer_stepped(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         STATE.optimizer_depth = max(0, STATE.optimizer_depth - 1)
         self.recorder.step()
+        if self._on_step is not None:
+            self._on_step(self.recorder.steps)
         if self._stop_after_steps is not None and self.recorder.steps >= self._stop_after_steps:
             raise StopCapture
 

@@ -230,8 +230,7 @@ class Values:
         lanes: dict[int, Tensor] = {}
         for port, tensor in shadows.items():
             if id(tensor) not in lanes:
-                wide = torch.empty_strided(tensor.shape, tensor.stride(), dtype=torch.float32)
-                lanes[id(tensor)] = wide.copy_(tensor)
+                lanes[id(tensor)] = _widened(tensor)
             ports.tensors[port] = lanes[id(tensor)]
         self.evaluator.run(forms, ports)
         done: set[int] = set()
@@ -240,6 +239,16 @@ class Values:
             if tensor is not None and id(tensor) not in done:
                 done.add(id(tensor))
                 tensor.copy_(self.store.stored(ports[port], tensor.dtype))
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    """The same elements in fp32 with the same strides, overlapping where the tensor's own overlap."""
+    if tensor.numel() == 0:
+        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=torch.float32)
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    span = 1 + sum((extent - 1) * stride for extent, stride in steps)
+    covered = torch.as_strided(tensor, (span,), (1,)).to(torch.float32)
+    return torch.as_strided(covered, tensor.shape, tensor.stride())
 
 
 def forms_with_chip_semantics(call: OperatorCall) -> tuple[Form, ...] | None:
