@@ -15,6 +15,7 @@ from anychip.frontends.torch import (
     collectives,
     conversion,
     coverage,
+    failures,
     moves,
     serialization,
 )
@@ -116,6 +117,7 @@ def install() -> None:
     serialization.register()
     conversion.register()
     _register_lists()
+    failures.register()
     _installed = True
 
 

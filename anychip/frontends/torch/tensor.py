@@ -7,6 +7,7 @@ or nowhere (``meta``) when a workload is captured for its time alone.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 
 from anychip.errors import NotModelled
+from anychip.frontends.torch.failures import guarded, kept
 from anychip.frontends.torch.memory import Storage
 
 #: (element type, extents, strides, offset): what of its storage a tensor shows.
@@ -44,7 +46,20 @@ class DeviceTensor(torch.Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return _dispatch(func, args, kwargs)
+        try:
+            return _dispatch(func, args, kwargs)
+        except Exception as error:
+            if sys._getframe().f_back is not None:
+                raise
+            return kept(error)  # called by the engine itself, which no Python error may cross
+
+    def register_hook(self, hook: Any) -> Any:
+        """As on every tensor; an error in the hook ends the backward pass."""
+        return super().register_hook(guarded(hook))
+
+    def register_post_accumulate_grad_hook(self, hook: Any) -> Any:
+        """As on every tensor; an error in the hook ends the backward pass."""
+        return super().register_post_accumulate_grad_hook(guarded(hook))
 
     @property
     def data(self) -> torch.Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
