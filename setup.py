@@ -6,6 +6,7 @@ NumPy. `pip install -e .` and `python setup.py build_ext --inplace` put it besid
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -23,6 +24,12 @@ X86_PATHS = {
     "avx2": "-mavx2 -mfma -mf16c",
     "avx512": "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512",
 }
+
+
+def sources_digest(folder: Path) -> str:
+    """SHA-256 of the kernels' sources, as `anychip.formats.compiled` computes it when it loads the core."""
+    files = sorted(file for file in folder.iterdir() if file.suffix in (".h", ".cpp"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 class Core(Extension):
@@ -53,7 +60,8 @@ class BuildCore(build_ext):
             ]
             for name, flags in paths.items()
         ]
-        dispatch = ["-c", f"{SOURCES}/dispatch.cpp", "-o", str(temporary / "dispatch.o")]
+        digest = f'-DANYCHIP_SOURCES="{sources_digest(Path(SOURCES))}"'
+        dispatch = [digest, "-c", f"{SOURCES}/dispatch.cpp", "-o", str(temporary / "dispatch.o")]
         commands.append([*compiler, *FLAGS.split(), *dispatch])
         with ThreadPoolExecutor(2) as workers:
             list(workers.map(self._run, commands))

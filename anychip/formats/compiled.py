@@ -8,7 +8,9 @@ to NumPy, which gives the same bits. The environment says otherwise where wanted
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
+import warnings
 from ctypes import POINTER, Structure, c_char_p, c_float, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any
 
 from anychip.errors import unknown_name
 
-#: `anychip_version` of the sources this file mirrors.
+#: `anychip_version` of the core.h this file mirrors.
 _VERSION = 1
 #: Storage kinds, `Kind` in core.h.
 KINDS = {"fp32": 0, "bf16": 1, "fp16": 2, "code8": 3, "code16": 4}
@@ -105,6 +107,13 @@ def _loaded() -> tuple[ctypes.CDLL | None, str, tuple[str, ...]]:
         return None, f"the compiled core does not load: {error}", ()
     if core.anychip_version() != _VERSION:
         return None, "the compiled core is of another version; rebuild it: pip install -e .", ()
+    if _stale(core, place.parent):
+        warnings.warn(
+            f"{place}: the compiled core was built from other sources than those beside it; its results may "
+            "be theirs; rebuild it: python setup.py build_ext --inplace",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     for name, arguments in _SIGNATURES.items():
         function = getattr(core, name)
         function.argtypes, function.restype = arguments, None
@@ -122,6 +131,19 @@ class _State:
     """Which path is in use."""
 
     path: str | None = None
+
+
+def _stale(core: ctypes.CDLL, folder: Path) -> bool:
+    """Whether the sources are there and are not those the core was built from."""
+    files = sorted(file for file in folder.iterdir() if file.suffix in (".h", ".cpp"))
+    if not files:
+        return False
+    try:
+        core.anychip_sources.restype = c_char_p
+        built_from = core.anychip_sources()
+    except AttributeError:
+        return True
+    return built_from.decode() != hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def paths() -> tuple[str, ...]:

@@ -217,12 +217,54 @@ void written(int64_t n, Out *out, const void *in, int64_t in_size, const F &work
     });
 }
 
+struct Parts {
+    int64_t rows, columns;
+};
+
+// How one result is cut into regions, in both directions and never along the sum: the largest region is as small
+// as it gets, with the operands that several regions read and pack counted in; where regions stay wide enough for
+// that not to matter there are more of them than threads, so that a thread that is held up can leave some to others.
+Parts parts_of(const Product *p) {
+    const int64_t threads = Pool::instance->threads();
+    const auto largest = [](int64_t extent, int64_t grain, int64_t parts) {
+        const int64_t units = (extent + grain - 1) / grain;
+        return (units + parts - 1) / parts * grain;
+    };
+    constexpr int64_t kPacking = 8;  // rows or columns of products that packing one costs
+    constexpr int64_t kWide = 768;
+    Parts best{1, 1};
+    if (threads == 1 || p->rows < 1 || p->columns < 1) return best;
+    int64_t least = INT64_MAX;
+    for (int64_t rows = 1; rows <= threads; ++rows) {
+        const int64_t columns = threads / rows;
+        const int64_t high = largest(p->rows, chosen->row_grain, rows);
+        const int64_t wide = largest(p->columns, chosen->column_grain, columns);
+        const int64_t cost = (high + kPacking) * (wide + kPacking);
+        if (cost < least) least = cost, best = {rows, columns};
+    }
+    int64_t &longer = p->columns / best.columns >= p->rows / best.rows ? best.columns : best.rows;
+    const int64_t extent = &longer == &best.columns ? p->columns : p->rows;
+    longer *= std::max<int64_t>(1, std::min<int64_t>(8, extent / longer / kWide));
+    best.rows = std::min(best.rows, (p->rows + chosen->row_grain - 1) / chosen->row_grain);
+    best.columns = std::min(best.columns, (p->columns + chosen->column_grain - 1) / chosen->column_grain);
+    return best;
+}
+
 }  // namespace
 
 extern "C" {
 
-// Bumped when core.h changes; Python refuses a library built from other sources.
+// Bumped when core.h changes; Python refuses a library whose structs are others.
 int32_t anychip_version() { return 1; }
+
+// SHA-256 of the sources at build time; Python compares it with the sources beside the library.
+const char *anychip_sources() {
+#ifdef ANYCHIP_SOURCES
+    return ANYCHIP_SOURCES;
+#else
+    return "";
+#endif
+}
 
 // Names of the paths that this processor can run and that behave as specified, best first, one a line.
 int32_t anychip_paths(char *out, int32_t size) {
@@ -276,17 +318,9 @@ void anychip_decode16(const float *table, const uint16_t *in, float *out, int64_
 }
 
 void anychip_product(const Product *p) {
-    // Regions of the result, no smaller than pays for packing; a batch of small products is spread whole.
-    const int64_t threads = Pool::instance->threads();
-    int64_t row_parts = 1, column_parts = 1;
     const int64_t work = p->rows * p->columns * (p->depth > 0 ? p->depth : 1);
-    if (p->batch < 2 * threads && work > 65536 && threads > 1) {
-        if (p->columns >= p->rows && p->columns >= 2 * chosen->column_grain) {
-            column_parts = std::min(threads, p->columns / chosen->column_grain);
-        } else {
-            row_parts = std::max<int64_t>(1, std::min(threads, p->rows / chosen->row_grain));
-        }
-    }
+    const Parts parts = p->batch < 2 * Pool::instance->threads() && work > 65536 ? parts_of(p) : Parts{1, 1};
+    const int64_t row_parts = parts.rows, column_parts = parts.columns;
     const auto cut = [](int64_t extent, int64_t parts, int64_t grain, int64_t i) {
         const int64_t units = (extent + grain - 1) / grain;
         return std::min(extent, units * i / parts * grain);

@@ -15,7 +15,7 @@ namespace ANYCHIP_PATH {
 
 // A vector of the path: W floats, R rows and V vectors per micro tile, P rows per packed panel (a multiple of R).
 #if defined(__AVX512F__)
-constexpr int W = 16, R = 8, V = 3, P = 16;
+constexpr int W = 16, R = 8, V = 3, P = 8;
 typedef __m512 Vector;
 static inline Vector load(const float *p) { return _mm512_loadu_ps(p); }
 static inline void store(float *p, Vector x) { _mm512_storeu_ps(p, x); }
@@ -101,31 +101,52 @@ static inline float element(const Matrix &x, int64_t at) {
 static inline float narrowed(float x) { return float_of((uint32_t)to_bf16(bits_of(x)) << 16); }
 
 #if defined(__AVX512F__)
-// Transposes 16 rows of 16 floats: out[16 j + i] = in[i * stride + j].
+// in-lane 4 x 4 transposes of four registers, so that out[j] gets element j of every lane of t[0], t[1], t[2], t[3].
+static inline void transpose_lanes(const __m512 *t, __m512 *out) {
+    const __m512d low01 = _mm512_castps_pd(_mm512_unpacklo_ps(t[0], t[1]));
+    const __m512d low23 = _mm512_castps_pd(_mm512_unpacklo_ps(t[2], t[3]));
+    const __m512d high01 = _mm512_castps_pd(_mm512_unpackhi_ps(t[0], t[1]));
+    const __m512d high23 = _mm512_castps_pd(_mm512_unpackhi_ps(t[2], t[3]));
+    out[0] = _mm512_castpd_ps(_mm512_unpacklo_pd(low01, low23));
+    out[1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low01, low23));
+    out[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high01, high23));
+    out[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high01, high23));
+}
+
+// Four floats from each of four places; loads place them, so that no shuffle is needed.
+static inline __m512 lanes_of(const float *x, const float *y, const float *z, const float *w) {
+    __m512 r = _mm512_castps128_ps512(_mm_loadu_ps(x));
+    r = _mm512_mask_broadcast_f32x4(r, 0x00F0, _mm_loadu_ps(y));
+    r = _mm512_mask_broadcast_f32x4(r, 0x0F00, _mm_loadu_ps(z));
+    return _mm512_mask_broadcast_f32x4(r, 0xF000, _mm_loadu_ps(w));
+}
+
+// out[j * out_stride + i] = in[i * stride + j] for i, j < 16.
 static inline void transpose16(const float *in, int64_t stride, float *out, int64_t out_stride) {
-    __m512 r[16], t[16];
-    for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_ps(in + i * stride);
-    for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+    for (int j = 0; j < 16; j += 4) {
+        __m512 t[4], o[4];
+        for (int i = 0; i < 4; ++i) {
+            const float *at = in + i * stride + j;
+            t[i] = lanes_of(at, at + 4 * stride, at + 8 * stride, at + 12 * stride);
+        }
+        transpose_lanes(t, o);
+        for (int i = 0; i < 4; ++i) _mm512_storeu_ps(out + (j + i) * out_stride, o[i]);
     }
-    for (int i = 0; i < 16; i += 4) {
-        r[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t[i]), _mm512_castps_pd(t[i + 2])));
-        r[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t[i]), _mm512_castps_pd(t[i + 2])));
-        r[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t[i + 1]), _mm512_castps_pd(t[i + 3])));
-        r[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t[i + 1]), _mm512_castps_pd(t[i + 3])));
-    }
-    for (int j = 0; j < 4; ++j) {
-        t[j] = _mm512_shuffle_f32x4(r[j], r[4 + j], 0x88);
-        t[4 + j] = _mm512_shuffle_f32x4(r[j], r[4 + j], 0xDD);
-        t[8 + j] = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0x88);
-        t[12 + j] = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0xDD);
-    }
-    for (int j = 0; j < 4; ++j) {
-        _mm512_storeu_ps(out + (j)*out_stride, _mm512_shuffle_f32x4(t[j], t[8 + j], 0x88));
-        _mm512_storeu_ps(out + (8 + j) * out_stride, _mm512_shuffle_f32x4(t[j], t[8 + j], 0xDD));
-        _mm512_storeu_ps(out + (4 + j) * out_stride, _mm512_shuffle_f32x4(t[4 + j], t[12 + j], 0x88));
-        _mm512_storeu_ps(out + (12 + j) * out_stride, _mm512_shuffle_f32x4(t[4 + j], t[12 + j], 0xDD));
+}
+
+// out[j * out_stride + i] = in[i * stride + j] for i < 8, j < 16.
+static inline void transpose8(const float *in, int64_t stride, float *out, int64_t out_stride) {
+    for (int j = 0; j < 16; j += 8) {
+        __m512 t[4], o[4];
+        for (int i = 0; i < 4; ++i) {
+            const float *at = in + i * stride + j, *below = at + 4 * stride;
+            t[i] = lanes_of(at, below, at + 4, below + 4);
+        }
+        transpose_lanes(t, o);
+        for (int i = 0; i < 4; ++i) {
+            _mm256_storeu_ps(out + (j + i) * out_stride, _mm512_castps512_ps256(o[i]));
+            _mm256_storeu_ps(out + (j + i + 4) * out_stride, _mm512_extractf32x8_ps(o[i], 1));
+        }
     }
 }
 #endif
@@ -153,12 +174,15 @@ static void pack_kind(const Matrix &x, int64_t base, int64_t across, int64_t alo
         int64_t i = 0;
 #if defined(__AVX512F__)
         if (kind == FP32 && along == 1)
-            for (; i + 16 <= count; i += 16) {
+            while (i + 8 <= count) {
+                const int step = i + 16 <= count ? 16 : 8;
                 const float *in = static_cast<const float *>(x.data) + base + i * across;
                 int64_t k = 0;
-                for (; k + 16 <= depth; k += 16) transpose16(in + k, across, packed + k * width + i, width);
+                for (; k + 16 <= depth; k += 16)
+                    (step == 16 ? transpose16 : transpose8)(in + k, across, packed + k * width + i, width);
                 for (; k < depth; ++k)
-                    for (int l = 0; l < 16; ++l) packed[k * width + i + l] = in[l * across + k];
+                    for (int l = 0; l < step; ++l) packed[k * width + i + l] = in[l * across + k];
+                i += step;
             }
 #endif
         for (; i + 4 <= count; i += 4) {
@@ -188,19 +212,57 @@ static void pack(const Matrix &x, int64_t base, int64_t across, int64_t along, i
     }
 }
 
+// Memory that is wanted soon: rows of `bytes` every `stride` bytes, brought into a cache a few lines at a time
+// between multiplications, since a burst would fill the queue of misses and stall them.
+struct Ahead {
+    const char *at = nullptr;
+    int64_t stride = 0, bytes = 0, rows = 0, place = 0;
+
+    Ahead() = default;
+    Ahead(const void *from, int64_t stride, int64_t bytes, int64_t rows)
+        : at(static_cast<const char *>(from)), stride(stride), bytes(bytes), rows(rows) {
+        if (((uintptr_t)at | (uintptr_t)stride) & 63) this->bytes += 60;  // a row may reach into one more line
+    }
+    // The source of a panel, as `pack` reads it.
+    Ahead(const Matrix &x, int64_t base, int64_t across, int64_t along, int64_t count, int64_t depth) {
+        const int64_t size = x.kind == FP32 ? 4 : x.kind == CODE8 ? 1 : 2;
+        const char *from = static_cast<const char *>(x.data) + base * size;
+        if (across == 1)
+            *this = Ahead(from, along * size, count * size, depth);
+        else if (along == 1)
+            *this = Ahead(from, across * size, depth * size, count);
+    }
+    int64_t lines() const { return (bytes + 63) / 64 * rows; }
+    template <int written, int level>
+    inline void touch() {
+        if (rows <= 0) return;
+        __builtin_prefetch(at + place, written, level);
+        place += 64;
+        if (place >= bytes) place = 0, at += stride, --rows;
+    }
+};
+
+// What a micro tile fetches for those after it.
+struct Soon {
+    Ahead right, result;
+    int64_t share = 0;  // lines of `right` every kStep steps
+};
+
+constexpr int64_t kStep = 4;
+
 // How a micro tile meets the accumulators in memory: the chain continues from them, the sum of a tile is added
 // to them, or they are still zero and need not be read (a chain from +0 never ends in -0).
 enum Meeting { CONTINUES, ADDED, FIRST };
 
 // One micro tile: `rows` rows by kColumns columns over `depth` steps.
 template <Meeting meeting, int rows>
-static void micro(int64_t depth, const float *a, const float *b, float *c, int64_t stride) {
+static void micro(int64_t depth, const float *a, const float *b, float *c, int64_t stride, Soon &soon) {
     Vector sum[rows][V];
 #pragma GCC unroll 8
     for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 3
         for (int j = 0; j < V; ++j) sum[i][j] = meeting == CONTINUES ? load(c + i * stride + j * W) : spread(0.0f);
-    for (int64_t k = 0; k < depth; ++k) {
+    const auto step = [&]() __attribute__((always_inline)) {
         Vector right[V];
 #pragma GCC unroll 3
         for (int j = 0; j < V; ++j) right[j] = load(b + j * W);
@@ -212,7 +274,18 @@ static void micro(int64_t depth, const float *a, const float *b, float *c, int64
         }
         a += P;
         b += kColumns;
+    };
+    Ahead next = soon.right, result = soon.result;
+    const int64_t share = soon.share;
+    int64_t k = 0;
+    for (; k + kStep <= depth; k += kStep) {
+#pragma GCC unroll 4
+        for (int i = 0; i < kStep; ++i) step();
+        for (int64_t i = 0; i < share; ++i) next.touch<0, 2>();
+        result.touch<1, 3>();
     }
+    for (; k < depth; ++k) step();
+    soon.right = next, soon.result = result;
 #pragma GCC unroll 8
     for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 3
@@ -222,32 +295,33 @@ static void micro(int64_t depth, const float *a, const float *b, float *c, int64
 }
 
 template <Meeting meeting>
-static void micro_rows(int64_t rows, int64_t depth, const float *a, const float *b, float *c, int64_t stride) {
+static void micro_rows(int64_t rows, int64_t depth, const float *a, const float *b, float *c, int64_t stride,
+                       Soon &soon) {
     switch (rows) {
-        case 1: return micro<meeting, 1>(depth, a, b, c, stride);
-        case 2: return micro<meeting, 2>(depth, a, b, c, stride);
-        case 3: return micro<meeting, R < 3 ? R : 3>(depth, a, b, c, stride);
-        case 4: return micro<meeting, R < 4 ? R : 4>(depth, a, b, c, stride);
-        case 5: return micro<meeting, R < 5 ? R : 5>(depth, a, b, c, stride);
-        case 6: return micro<meeting, R < 6 ? R : 6>(depth, a, b, c, stride);
-        case 7: return micro<meeting, R < 7 ? R : 7>(depth, a, b, c, stride);
-        default: return micro<meeting, R>(depth, a, b, c, stride);
+        case 1: return micro<meeting, 1>(depth, a, b, c, stride, soon);
+        case 2: return micro<meeting, 2>(depth, a, b, c, stride, soon);
+        case 3: return micro<meeting, R < 3 ? R : 3>(depth, a, b, c, stride, soon);
+        case 4: return micro<meeting, R < 4 ? R : 4>(depth, a, b, c, stride, soon);
+        case 5: return micro<meeting, R < 5 ? R : 5>(depth, a, b, c, stride, soon);
+        case 6: return micro<meeting, R < 6 ? R : 6>(depth, a, b, c, stride, soon);
+        case 7: return micro<meeting, R < 7 ? R : 7>(depth, a, b, c, stride, soon);
+        default: return micro<meeting, R>(depth, a, b, c, stride, soon);
     }
 }
 
 // The sums of a block of R x kColumns over one K block, tile by tile where the order has tiles.
 static void micro_block(int64_t tile, bool first, int64_t rows, int64_t depth, const float *a, const float *b,
-                        float *c, int64_t stride) {
+                        float *c, int64_t stride, Soon &soon) {
     if (!tile)
-        return first ? micro_rows<FIRST>(rows, depth, a, b, c, stride)
-                     : micro_rows<CONTINUES>(rows, depth, a, b, c, stride);
+        return first ? micro_rows<FIRST>(rows, depth, a, b, c, stride, soon)
+                     : micro_rows<CONTINUES>(rows, depth, a, b, c, stride, soon);
     int64_t k = 0;
     if (first) {
-        micro_rows<FIRST>(rows, std::min(tile, depth), a, b, c, stride);
+        micro_rows<FIRST>(rows, std::min(tile, depth), a, b, c, stride, soon);
         k = tile;
     }
     for (; k < depth; k += tile)
-        micro_rows<ADDED>(rows, std::min(tile, depth - k), a + k * P, b + k * kColumns, c, stride);
+        micro_rows<ADDED>(rows, std::min(tile, depth - k), a + k * P, b + k * kColumns, c, stride, soon);
 }
 
 static inline int64_t offset(const Matrix &x, int64_t batch, int64_t row, int64_t column) {
@@ -341,26 +415,6 @@ static void product_other(const Product *p, int64_t batch, int64_t r0, int64_t r
 
 // ---- one region of the result ----
 
-// Brings the source of the next panel into the second-level cache while the current one is worked on.
-struct Ahead {
-    const char *at = nullptr;
-    int64_t stride = 0, bytes = 0, left = 0;
-
-    Ahead() = default;
-    Ahead(const Matrix &x, int64_t base, int64_t across, int64_t along, int64_t count, int64_t depth) {
-        const int64_t size = x.kind == FP32 ? 4 : x.kind == CODE8 ? 1 : 2;
-        at = static_cast<const char *>(x.data) + base * size;
-        const bool lines_across = across == 1;
-        stride = (lines_across ? along : across) * size;
-        bytes = (lines_across ? count : along == 1 ? depth : 0) * size;
-        left = bytes ? (lines_across ? depth : count) : 0;
-    }
-    void touch(int64_t rows) {
-        for (; rows > 0 && left > 0; --rows, --left, at += stride)
-            for (int64_t i = 0; i < bytes + 63; i += 64) __builtin_prefetch(at + std::min(i, bytes - 1), 0, 2);
-    }
-};
-
 static void product_chain(const Product *p, int64_t batch, int64_t r0, int64_t r1, int64_t c0, int64_t c1, float *c,
                           int64_t stride, bool zero) {
     static thread_local Scratch left_scratch, right_scratch;
@@ -368,47 +422,77 @@ static void product_chain(const Product *p, int64_t batch, int64_t r0, int64_t r
     const int64_t blocks = (p->depth + kDepth - 1) / kDepth;
     const int64_t even = blocks > 0 ? (p->depth + blocks - 1) / blocks : 1;
     const int64_t block = !tile ? even : tile >= kDepth ? tile : kDepth / tile * tile;
-    const int64_t panels = (std::min(kWidth, c1 - c0) + kColumns - 1) / kColumns;
-    float *left = left_scratch.get((size_t)((kRows + P) * std::min(block, p->depth)));
+    // Row blocks of one size; a right panel that meets only one of them need not outlive it.
+    const int64_t cuts = std::max<int64_t>(1, (r1 - r0 + kRows - 1) / kRows);
+    const int64_t row_block = ((r1 - r0 + cuts - 1) / cuts + P - 1) / P * P;
+    const bool once = r1 - r0 <= row_block;
+    const int64_t panels = once ? 1 : (std::min(kWidth, c1 - c0) + kColumns - 1) / kColumns;
+    float *left = left_scratch.get((size_t)((row_block + P) * std::min(block, p->depth)));
     float *right = right_scratch.get((size_t)(panels * kColumns * std::min(block, p->depth)));
     const bool narrow = p->narrow_operands;
     alignas(64) float edge[R * kColumns];
+    const auto left_source = [&](int64_t i, int64_t k, int64_t rows) {
+        return Ahead(p->left, offset(p->left, batch, i, k), p->left.row_stride, p->left.column_stride, rows,
+                     std::min(block, p->depth - k));
+    };
+    const auto right_source = [&](int64_t k, int64_t j) {
+        return Ahead(p->right, offset(p->right, batch, k, j), p->right.column_stride, p->right.row_stride,
+                     std::min<int64_t>(kColumns, c1 - j), std::min(block, p->depth - k));
+    };
     for (int64_t jc = c0; jc < c1; jc += kWidth) {
         const int64_t width = std::min(kWidth, c1 - jc);
         for (int64_t k = 0; k < p->depth; k += block) {
             const int64_t depth = std::min(block, p->depth - k);
-            for (int64_t ic = r0; ic < r1; ic += kRows) {
-                const int64_t rows = std::min(kRows, r1 - ic);
+            const bool first = zero && k == 0;
+            for (int64_t ic = r0; ic < r1; ic += row_block) {
+                const int64_t rows = std::min(row_block, r1 - ic);
                 for (int64_t i = 0; i < rows; i += P)
                     pack(p->left, offset(p->left, batch, ic + i, k), p->left.row_stride, p->left.column_stride,
                          std::min<int64_t>(P, rows - i), depth, P, narrow, left + i * depth);
+                const int64_t tiles = (rows + R - 1) / R;
+                Ahead next_left;
+                if (ic + row_block < r1)
+                    next_left = left_source(ic + row_block, k, std::min(row_block, r1 - ic - row_block));
+                else if (k + block < p->depth)
+                    next_left = left_source(r0, k + block, std::min(row_block, r1 - r0));
+                const int64_t blocks_here = tiles * ((width + kColumns - 1) / kColumns);
+                const int64_t left_share = (next_left.lines() + blocks_here - 1) / blocks_here;
                 for (int64_t j = 0; j < width; j += kColumns) {
                     const int64_t columns = std::min<int64_t>(kColumns, width - j);
-                    float *panel = right + j * depth;
-                    if (ic == r0)
+                    float *panel = once ? right : right + j * depth;
+                    Soon soon;
+                    if (ic == r0) {
                         pack(p->right, offset(p->right, batch, k, jc + j), p->right.column_stride,
                              p->right.row_stride, columns, depth, kColumns, narrow, panel);
-                    Ahead ahead;
-                    if (ic == r0 && j + kColumns < width)
-                        ahead = Ahead(p->right, offset(p->right, batch, k, jc + j + kColumns), p->right.column_stride,
-                                      p->right.row_stride, std::min<int64_t>(kColumns, width - j - kColumns), depth);
-                    const int64_t share = (ahead.left * R + rows - 1) / rows;
+                        if (j + kColumns < width)
+                            soon.right = right_source(k, jc + j + kColumns);
+                        else if (once && k + block < p->depth)
+                            soon.right = right_source(k + block, jc);
+                        else if (once && jc + kWidth < c1)
+                            soon.right = right_source(0, jc + kWidth);
+                        const int64_t stops = std::max<int64_t>(1, depth / kStep) * tiles;
+                        soon.share = (soon.right.lines() + stops - 1) / stops;
+                    }
                     for (int64_t i = 0; i < rows; i += R) {
-                        ahead.touch(share);
                         const int64_t high = std::min<int64_t>(R, rows - i);
                         const float *rows_at = left + i / P * P * depth + i % P;
                         float *out = c + (ic - r0 + i) * stride + (jc - c0 + j);
+                        for (int64_t line = 0; line < left_share; ++line) next_left.touch<0, 2>();
                         if (columns == kColumns) {
-                            for (int64_t y = R; y < std::min<int64_t>(2 * R, rows - i); ++y)
-                                for (int x = 0; x <= kColumns; x += 16) __builtin_prefetch(out + y * stride + x, 1, 3);
-                            micro_block(tile, zero && k == 0, high, depth, rows_at, panel, out, stride);
+                            if (i + R < rows)
+                                soon.result = Ahead(out + R * stride, stride * 4, kColumns * 4,
+                                                    std::min<int64_t>(R, rows - i - R));
+                            else if (j + 2 * kColumns <= width)
+                                soon.result = Ahead(out - i * stride + kColumns, stride * 4, kColumns * 4,
+                                                    std::min<int64_t>(R, rows));
+                            micro_block(tile, first, high, depth, rows_at, panel, out, stride, soon);
                             continue;
                         }
                         for (int64_t y = 0; y < high; ++y) {
                             std::memcpy(edge + y * kColumns, out + y * stride, (size_t)columns * 4);
                             std::fill(edge + y * kColumns + columns, edge + (y + 1) * kColumns, 0.0f);
                         }
-                        micro_block(tile, zero && k == 0, high, depth, rows_at, panel, edge, kColumns);
+                        micro_block(tile, first, high, depth, rows_at, panel, edge, kColumns, soon);
                         for (int64_t y = 0; y < high; ++y)
                             std::memcpy(out + y * stride, edge + y * kColumns, (size_t)columns * 4);
                     }
