@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sets up everything by itself, then runs the main job or the tests.
 
-    python3 develop.py demo     what anychip is for, on a real script (downloads about 250 MB)
+    python3 develop.py demo     what anychip is for, on a real script (about 300 MB with PyTorch for CPU)
     python3 develop.py test     the test suite (about 400 MB in all)
     python3 develop.py shell    only sets up; prints how to activate the environment
 
