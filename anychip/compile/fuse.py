@@ -1,6 +1,7 @@
 """Which forms run as one kernel, and which of their operands never leave the chip.
 
-Eager software runs one kernel per form and fuses only inside `torch.compile` regions. Compiled graphs fuse
+Eager software runs one kernel per form, or per list of tensors where the operator takes lists (``_foreach_``
+and ``_fused_`` optimizer steps), and fuses only inside `torch.compile` regions. Compiled graphs fuse
 whole blocks: everything between two boundaries of the modules that the user repeats (a transformer layer, a
 residual block). Fusion never changes a value: it saves traffic and launches.
 """
@@ -20,6 +21,8 @@ from anychip.programs.graph import Node, Segment
 _RESIDENT_SHARE = 0.5
 #: A value whose last reader follows within so many operators flows to it tile by tile, whatever its size.
 _FLOWS = 12
+#: Operators that do the same to every tensor of a list.
+_TAKES_LISTS = ("aten._foreach_", "aten._fused_ada", "aten._fused_sgd", "aten._amp_foreach_")
 
 
 class Residency(NamedTuple):
@@ -46,6 +49,7 @@ class Group:
         kept_bytes: read and written bytes that fusion keeps inside an eager kernel.
         epilogue_bytes: bytes that an eager contraction's fused lanes move besides its result.
         first: whether it opens a call of a compiled graph.
+        is_list: the forms are one operator's on the tensors of a list; none waits for another.
         work: what the nest depends on; equal work shares a nest.
     """
 
@@ -56,11 +60,13 @@ class Group:
     kept_bytes: int = 0
     epilogue_bytes: int = 0
     first: bool = False
+    is_list: bool = False
     work: tuple[object, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         work = (
-            self.forms, self.residency, self.sources, self.kept_bytes, self.epilogue_bytes, self.first
+            self.forms, self.residency, self.sources, self.kept_bytes, self.epilogue_bytes, self.first,
+            self.is_list,
         )  # fmt: skip
         object.__setattr__(self, "work", work)
 
@@ -87,14 +93,14 @@ def grouped(chip: Chip, segment: Segment, forms: Sequence[tuple[Form, ...]]) -> 
 
 
 def _kernels(segment: Segment, forms: Sequence[tuple[Form, ...]]) -> list[Group]:
-    """One kernel per form; chains inside a compiled region become one."""
+    """One kernel per form or list of tensors; chains inside a compiled region become one."""
     groups: list[Group] = []
     index, count = 0, len(forms)
     last_read = _last_reads(segment.nodes)
     while index < count:
         region = segment.nodes[index].place.region
         if region is None:
-            groups += [Group((index,), (form,)) for form in forms[index]]
+            groups += _of_one_node(segment, index, forms[index])
             index += 1
             continue
         stop = index
@@ -103,6 +109,14 @@ def _kernels(segment: Segment, forms: Sequence[tuple[Form, ...]]) -> list[Group]
         groups += _chains(segment, forms, range(index, stop), last_read)
         index = stop
     return groups
+
+
+def _of_one_node(segment: Segment, index: int, forms: Sequence[Form]) -> list[Group]:
+    """The kernels of an operator by itself."""
+    takes_lists = len(forms) > 1 and segment.nodes[index].operator.startswith(_TAKES_LISTS)
+    if takes_lists and any(all(isinstance(form, kind) for form in forms) for kind in (Lanes, Rows)):
+        return [Group((index,), tuple(forms), is_list=True)]
+    return [Group((index,), (form,)) for form in forms]
 
 
 def _last_reads(nodes: Sequence[Node]) -> dict[int, int]:
@@ -164,7 +178,7 @@ def _closed(segment: Segment, chain: _Chain, last_read: dict[int, int]) -> list[
     if not chain.forms:
         return []
     if len(chain.nodes) == 1:
-        return [Group(tuple(chain.nodes), (form,)) for form in chain.forms]
+        return _of_one_node(segment, chain.nodes[0], chain.forms)
     inside = set(chain.nodes)
     end = max(inside)
     kept = read = 0

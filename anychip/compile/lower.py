@@ -14,7 +14,7 @@ from anychip.compile.collective import collective
 from anychip.compile.contraction import contraction
 from anychip.compile.demand import multiplies, operand_format
 from anychip.compile.fuse import Group, grouped
-from anychip.compile.stream import streamed
+from anychip.compile.stream import listed, streamed
 from anychip.errors import NotModelled
 from anychip.operators import Attention, Collective, Contract, Form, meaning
 from anychip.programs.graph import Graph, Node, Segment, View
@@ -105,12 +105,14 @@ def nest_of(chip: Chip, group: Group) -> Nest:
         return attention(chip, first)
     if len(forms) == 1 and isinstance(first, Collective):
         return collective(chip, first)
+    if group.is_list:
+        return listed(chip, forms)
     return streamed(chip, forms, kept_bytes=group.kept_bytes)
 
 
 def _operands(segment: Segment, group: Group) -> tuple[View, ...]:
-    """The views behind the accesses of a kernel of one node; fused kernels name those of all their nodes."""
-    if len(group.nodes) > 1:
+    """The views behind the accesses of a kernel of one node; kernels of several forms name none."""
+    if len(group.nodes) > 1 or group.is_list:
         return ()
     node = segment.nodes[min(group.nodes)]
     by_port = {f"in{i}": view for i, view in enumerate(node.inputs)}

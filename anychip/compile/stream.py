@@ -6,6 +6,7 @@ A grid of pieces over the cores; each piece is loaded, worked on in the vector u
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import ceil, log2
 from typing import NamedTuple
 
@@ -20,6 +21,10 @@ from anychip.programs.program import Access, Affine, Buffer, Grid, Instruction, 
 _SMALLEST, _LARGEST, _PIECES = 256, 8192, 8
 #: Longest row that a kernel keeps in registers between its passes.
 _REGISTER_ROW = 1024
+#: What one launch over lists takes: tensors, by the number of lists, and blocks of so many elements.
+#: Source: PyTorch, aten/src/ATen/native/cuda/MultiTensorApply.cuh, depth_to_max_tensors and its neighbours.
+_LIST_TENSORS = (110, 64, 48, 36, 30)
+_LIST_BLOCKS, _LIST_BLOCK_ELEMENTS = 320, 65536
 
 
 class Walk(NamedTuple):
@@ -74,6 +79,32 @@ def streamed(chip: Chip, forms: Sequence[Form], *, kept_bytes: int = 0) -> Nest:
     again = shape.walks[1:]
     walks = (Walk(first, first, steps), *(walk._replace(steps=("copy",)) for walk in again))
     return _nest(chip, Stream("fused", shape.pieces, shape.elements, walks, stored), forms)
+
+
+def listed(chip: Chip, forms: Sequence[Form]) -> Nest:
+    """The nest of one operator on all tensors of its lists: the cores share all their elements.
+
+    Args:
+        chip: what it runs on.
+        forms: lanes or rows, one a tensor; none reads what another writes.
+    """
+    streams = [_stream_of(chip, form) for form in forms]
+    moved = [work(form) for form in forms]
+    counts = [
+        form.count * form.elements if isinstance(form, Rows) else form.elements
+        for form in forms
+        if isinstance(form, Rows | Lanes)
+    ]
+    read, written = sum(each.read_bytes for each in moved), sum(each.written_bytes for each in moved)
+    walk = Walk(read, read, max((stream.walks[0].steps for stream in streams), key=len))
+    pieces, elements = _pieces(chip, sum(counts))
+    nest = _nest(chip, Stream(f"{streams[0].name} of a list", pieces, elements, (walk,), written), forms)
+    lists = len({operand.port for operand in (*forms[0].reads, *forms[0].writes)})
+    tensors = _LIST_TENSORS[min(max(lists, 1), len(_LIST_TENSORS)) - 1]
+    blocks = sum(-(-count // _LIST_BLOCK_ELEMENTS) for count in counts)
+    launches = max(-(-len(forms) // tensors), -(-blocks // _LIST_BLOCKS))
+    sums_blocks = isinstance(forms[0], Rows)
+    return replace(nest, launches=launches + sums_blocks)
 
 
 def _nest(chip: Chip, stream: Stream, forms: Sequence[Form]) -> Nest:

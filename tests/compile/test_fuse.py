@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from anychip import chips
 from anychip.chips import Chip
 from anychip.compile import Lowering
@@ -112,3 +114,24 @@ def test_a_launch_bound_stream_takes_the_hosts_time() -> None:
     large = chained(*[elementwise("gelu", "bf16", 8192, 8192)] * 20)
     spans = Player(chip).segment(Lowering(chip).segment(large))
     assert sum(span.launch_ticks for span in spans[1:]) == 19 * chip.sequencer.launch_cycles
+
+
+def test_a_step_over_a_list_of_tensors_is_one_kernel() -> None:
+    chip = chips.by_name("h100")
+
+    def spans(count: int, launches: int) -> float:
+        views = tuple(view(number, "fp32", 256, 256) for number in range(count))
+        values = tuple(Value(number, 0, 4 * 256 * 256, "parameter") for number in range(count))
+        outputs = tuple(replace(each, value=count + number) for number, each in enumerate(views))
+        values += tuple(replace(each, version=1) for each in values)
+        node = Node("aten._foreach_mul_.Scalar", (("scalar", 0.9),), views, outputs)
+        (kernel,) = Lowering(chip).segment(Segment(values, (node,)))
+        assert kernel.nest.launches == launches
+        (span,) = Player(chip).segment((kernel,))
+        moved = dict(kernel.nest.demand.traffic_bytes)["dram"]
+        assert moved == pytest.approx(count * 2 * 4 * 256 * 256, rel=0.01)
+        return span.ticks
+
+    alone, together = spans(1, 1), spans(64, 1)
+    assert together < 20 * alone, "one launch, not one a tensor"
+    spans(65, 2)
