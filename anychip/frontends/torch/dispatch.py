@@ -76,7 +76,7 @@ def dispatch(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None
 
 def _view(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
     base = args[0]
-    inner = plan.operator(base.elements, *args[1:], **(kwargs or {}))
+    inner = plan.host(base.elements, *args[1:], **(kwargs or {}))
     if torch.is_inference_mode_enabled() and not base.is_inference():
         # In inference mode a view of an ordinary tensor is an ordinary tensor.
         with torch.inference_mode(mode=False):
@@ -94,7 +94,7 @@ def _wrap_views(inner: Any, memory: Storage) -> Any:
 
 def evaluate(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
     """Runs an operator that is no view: arguments, kernel, results, record."""
-    reads: list[DeviceTensor] = []
+    operands: list[Operand] = []
     skeleton: list[Any] = []
     floats: list[Any] = []
     inner_args: list[Any] = []
@@ -102,7 +102,7 @@ def evaluate(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -
         kind = type(argument)
         if kind is DeviceTensor:
             inner_args.append(argument.elements)
-            reads.append(argument)
+            operands.append((argument.memory.allocation, argument.geometry))
             skeleton.append(TENSOR)
         elif kind is float:
             inner_args.append(argument)
@@ -112,7 +112,7 @@ def evaluate(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -
             inner_args.append(argument)
             skeleton.append(argument)
         else:
-            inner_args.append(_unwrap(plan, argument, reads, skeleton, floats))
+            inner_args.append(_unwrap(plan, argument, operands, skeleton, floats))
     inner_kwargs: dict[str, Any] = {}
     to_host = False
     if kwargs:
@@ -122,14 +122,13 @@ def evaluate(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -
                 inner_kwargs[name] = argument if argument is None or to_host else DEVICE.inner_device
             elif name != "pin_memory":
                 entry: list[Any] = []
-                inner_kwargs[name] = _unwrap(plan, argument, reads, entry, floats)
+                inner_kwargs[name] = _unwrap(plan, argument, operands, entry, floats)
                 skeleton.append(Keyword((name, entry[0])))
     recorder = DEVICE.recorder
     place = 0 if recorder is None else current_place(4)
     kernel = plan.kernel
     if kernel is None:
-        kernel = plan.kernel = DEVICE.handlers(plan.operator) or plan.operator
-    operands = [(each.memory.allocation, each.geometry) for each in reads]
+        kernel = plan.kernel = DEVICE.handlers(plan.operator) or plan.host
     result = kernel(*inner_args, **inner_kwargs)
     if to_host:
         return result
@@ -189,12 +188,12 @@ def _written(
 
 
 def _unwrap(
-    plan: Plan, argument: Any, reads: list[DeviceTensor], skeleton: list[Any], floats: list[Any]
+    plan: Plan, argument: Any, operands: list[Operand], skeleton: list[Any], floats: list[Any]
 ) -> Any:
     """The less frequent kinds of argument."""
     kind = type(argument)
     if kind is DeviceTensor:
-        reads.append(argument)
+        operands.append((argument.memory.allocation, argument.geometry))
         skeleton.append(TENSOR)
         return argument.elements
     if kind is float:
@@ -203,7 +202,7 @@ def _unwrap(
         return argument
     if kind is list or kind is tuple:
         if any(isinstance(each, torch.Tensor) for each in argument):
-            return _unwrap_tensors(plan, argument, reads, skeleton)
+            return _unwrap_tensors(plan, argument, operands, skeleton)
         if argument and type(argument[0]) is float:
             skeleton.append((float, len(argument)))
             floats.append(tuple(argument))
@@ -222,13 +221,13 @@ def _unwrap(
 
 
 def _unwrap_tensors(
-    plan: Plan, argument: Any, reads: list[DeviceTensor], skeleton: list[Any]
+    plan: Plan, argument: Any, operands: list[Operand], skeleton: list[Any]
 ) -> list[torch.Tensor | None]:
     inner: list[Any] = []
     on_device: list[bool] = []
     for each in argument:
         if type(each) is DeviceTensor:
-            reads.append(each)
+            operands.append((each.memory.allocation, each.geometry))
             inner.append(each.elements)
         else:
             if each is not None:

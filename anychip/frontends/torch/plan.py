@@ -135,6 +135,7 @@ class Plan:
 
     Attributes:
         operator: the overload.
+        host: PyTorch's own implementation, without the overload's Python frame.
         name: as Graphs spell it, ``"aten.add.Tensor"``.
         index: number of this plan, for keys.
         is_view: every result shows memory of the first argument.
@@ -154,6 +155,7 @@ class Plan:
         "arguments",
         "changes_geometry",
         "defaults",
+        "host",
         "index",
         "is_allocation",
         "is_view",
@@ -172,6 +174,7 @@ class Plan:
         schema = operator._schema
         base = schema.name
         self.operator = operator
+        self.host: Callable[..., Any] = operator._op
         self.name = f"{base.replace('::', '.')}.{schema.overload_name or 'default'}"
         self.index = next(_indices)
         self.arguments = tuple(argument.name for argument in schema.arguments)
@@ -213,7 +216,8 @@ class Plan:
         return -1
 
 
-_plans: dict[Any, Plan] = {}
+#: By identity, since an overload's own hash is a Python call; each plan keeps its overload.
+_plans: dict[int, Plan] = {}
 
 
 def _is_composite(name: str) -> bool:
@@ -237,9 +241,9 @@ def override_namespace(namespace: str, override: Callable[..., Any]) -> None:
 
 def plan_of(operator: Any) -> Plan:
     """The plan of an overload; made at its first call."""
-    plan = _plans.get(operator)
+    plan = _plans.get(id(operator))
     if plan is None:
-        plan = _plans[operator] = Plan(operator)
+        plan = _plans[id(operator)] = Plan(operator)
     return plan
 
 
