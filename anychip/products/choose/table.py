@@ -28,7 +28,7 @@ def show(answer: Answer, console: Console, *, most: int | None = None) -> None:
     table.add_column(f"{answer.unit} ms", justify="right", no_wrap=True)
     table.add_column("joules", justify="right", no_wrap=True)
     table.add_column("$/million", justify="right", no_wrap=True)
-    table.add_column("bound by", no_wrap=True, overflow="ellipsis", max_width=15)
+    table.add_column("bound", no_wrap=True, overflow="ellipsis", max_width=15)
     for ranked in answer.ranked[:most]:
         table.add_row(*_row(ranked), style=ACCENT if ranked.place == 1 else None)
     console.print(table)
