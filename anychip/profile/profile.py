@@ -34,6 +34,10 @@ class Range:
         """The range scaled by a factor of at least 0."""
         return Range(self.low * factor, self.value * factor, self.high * factor)
 
+    def overlaps(self, other: Range) -> bool:
+        """Whether the two cannot be told apart."""
+        return self.low <= other.high and other.low <= self.high
+
 
 @dataclass(frozen=True, slots=True)
 class EngineUse:

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
 
-from anychip.products.choose.candidate import Candidate, Span
+from anychip.products.choose.candidate import Candidate
 from anychip.products.choose.question import Objective, Question
+from anychip.profile.profile import Range
 from anychip.units import decimal, seconds
 
 #: When the first candidate has no value of the objective, these decide.
@@ -122,12 +123,12 @@ def limited(candidate: Candidate, question: Question) -> Candidate:
     return dataclasses.replace(candidate, notes=tuple(notes))
 
 
-def _served_cost(candidate: Candidate, copies: int, rate: float) -> Span | None:
+def _served_cost(candidate: Candidate, copies: int, rate: float) -> Range | None:
     """Dollars a piece when `copies` are rented all the time to serve `rate` pieces a second."""
     if candidate.hourly_usd is None:
         return None
     each = candidate.hourly_usd * copies / (rate * 3600)
-    return Span(each, each, each)
+    return Range(each, each, each)
 
 
 def pareto(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -150,9 +151,9 @@ def _order(candidate: Candidate, objective: Objective) -> tuple[float, ...]:
     return tuple(float("inf") if span is None else span.value for span in values)
 
 
-def _span(candidate: Candidate, objective: Objective) -> Span:
+def _span(candidate: Candidate, objective: Objective) -> Range:
     span = candidate.objective(objective)
-    return Span(float("inf"), float("inf"), float("inf")) if span is None else span
+    return Range(float("inf"), float("inf"), float("inf")) if span is None else span
 
 
 _ADJECTIVE: dict[Objective, str] = {

@@ -6,25 +6,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from anychip.facts import Kind
+from anychip.profile.profile import Range
 
 Verdict = Literal["ranked", "excluded"]
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A quantity with its credible range."""
-
-    low: float
-    value: float
-    high: float
-
-    def times(self, factor: float) -> Span:
-        """The range scaled by a positive factor."""
-        return Span(self.low * factor, self.value * factor, self.high * factor)
-
-    def overlaps(self, other: Span) -> bool:
-        """Whether the two cannot be told apart."""
-        return self.low <= other.high and other.low <= self.high
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +50,10 @@ class Candidate:
     hourly_usd: float | None = None
     price_source: str | None = None
     numerics: str = ""
-    time_s: Span | None = None
-    energy_j: Span | None = None
-    carbon_g: Span | None = None
-    cost_usd: Span | None = None
+    time_s: Range | None = None
+    energy_j: Range | None = None
+    carbon_g: Range | None = None
+    cost_usd: Range | None = None
     bound_by: str = ""
     peak_bytes: int | None = None
     capacity_bytes: int | None = None
@@ -84,7 +68,7 @@ class Candidate:
         """What tells candidates apart."""
         return (self.chip, self.count, self.numerics, self.instance or "")
 
-    def objective(self, name: str) -> Span | None:
+    def objective(self, name: str) -> Range | None:
         """The quantity that `name` minimises."""
         return {"time": self.time_s, "cost": self.cost_usd, "energy": self.energy_j, "carbon": self.carbon_g}[
             name

@@ -8,12 +8,13 @@ from html import escape
 from importlib.resources import files
 
 from anychip.products.choose.answer import Answer, Ranked
-from anychip.products.choose.candidate import Candidate, Span
+from anychip.products.choose.candidate import Candidate
 from anychip.products.choose.table import footer
+from anychip.profile.profile import Range
 from anychip.units import decimal, seconds
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 940, 420, 76, 46
-Quantity = Callable[[Candidate], Span | None]
+Quantity = Callable[[Candidate], Range | None]
 
 
 def page_of(answer: Answer) -> str:
@@ -77,7 +78,7 @@ def _scatter(answer: Answer, quantity: Quantity, unit: str) -> str:
     return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 
-def _dot(c: Candidate, time: Span, span: Span, x: float, y: float, style: str, unit: str) -> str:
+def _dot(c: Candidate, time: Range, span: Range, x: float, y: float, style: str, unit: str) -> str:
     title = f"{_name(c)}: {seconds(time.value)}, {decimal(span.value, unit)}"
     return f'<circle class="{style}" cx="{x:.1f}" cy="{y:.1f}" r="5"><title>{escape(title)}</title></circle>'
 
@@ -169,5 +170,5 @@ def _row(ranked: Ranked) -> str:
     return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
 
 
-def _spanned(span: Span | None, words: Callable[[float], str]) -> str:
+def _spanned(span: Range | None, words: Callable[[float], str]) -> str:
     return "" if span is None else f"{words(span.value)} ({words(span.low)} to {words(span.high)})"

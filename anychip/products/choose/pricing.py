@@ -14,7 +14,7 @@ from anychip.chips.instances import Instance, Market
 from anychip.compile.lower import Lowering
 from anychip.errors import AnychipError
 from anychip.operators import Form
-from anychip.products.choose.candidate import Candidate, Span
+from anychip.products.choose.candidate import Candidate
 from anychip.products.choose.copies import (
     CHIP_LINK,
     Exchange,
@@ -26,6 +26,7 @@ from anychip.products.choose.copies import (
 from anychip.products.choose.question import Question
 from anychip.products.choose.uncertainty import ranged, time_factor
 from anychip.profile import Profile, summarize
+from anychip.profile.profile import Range
 from anychip.programs.graph import Graph
 from anychip.programs.retype import retyped
 from anychip.simulate import simulate
@@ -96,8 +97,8 @@ class Priced:
     """
 
     profile: Profile
-    time_s: Span
-    energy_j: Span | None
+    time_s: Range
+    energy_j: Range | None
     notes: tuple[str, ...]
 
 
@@ -214,7 +215,7 @@ def price(chip: Chip, variant: Variant, count: int = 1, *, one_core: bool = True
     seconds = profile.seconds(profile.unit.division.total) / pieces + exchange / runs
     training = trains(variant.graph)
     energy = profile.unit.energy.total_j
-    per_piece = None if energy is None else Span(energy.low, energy.value, energy.high).times(1 / pieces)
+    per_piece = None if energy is None else Range(energy.low, energy.value, energy.high).times(1 / pieces)
     return Priced(profile, ranged(seconds, time_factor(chip, training=training)), per_piece, tuple(notes))
 
 

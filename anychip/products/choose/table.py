@@ -7,7 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from anychip.products.choose.answer import Answer, Ranked
-from anychip.products.choose.candidate import Candidate, Span
+from anychip.products.choose.candidate import Candidate
+from anychip.profile.profile import Range
 
 ACCENT = "cyan"
 
@@ -62,14 +63,14 @@ def _row(ranked: Ranked) -> tuple[str | Text, ...]:
     )
 
 
-def _milliseconds(span: Span | None) -> str:
+def _milliseconds(span: Range | None) -> str:
     if span is None:
         return ""
     value, low, high = (x * 1e3 for x in (span.value, span.low, span.high))
     return f"{_short(value)} ({_short(low)}-{_short(high)})"
 
 
-def _range(span: Span | None) -> str:
+def _range(span: Range | None) -> str:
     if span is None:
         return "unknown"
     return f"{_short(span.low)}-{_short(span.high)}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from anychip.chips import Chip
 from anychip.facts import Fact, Source
-from anychip.products.choose.candidate import Span
+from anychip.profile.profile import Range
 
 _READ_ON = "2026-11-22"
 
@@ -51,6 +51,6 @@ def time_factor(chip: Chip, *, training: bool) -> Fact:
     return _UNMEASURED
 
 
-def ranged(value: float, factor: Fact) -> Span:
+def ranged(value: float, factor: Fact) -> Range:
     """A time with the range of its factor."""
-    return Span(value / factor.value, value, value * factor.value)
+    return Range(value / factor.value, value, value * factor.value)

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from anychip.errors import InvalidInput, UnknownName
 from anychip.products.choose.answer import answered, pareto
-from anychip.products.choose.candidate import Candidate, Span
+from anychip.products.choose.candidate import Candidate
 from anychip.products.choose.export import as_data, as_json, regressions
 from anychip.products.choose.question import Question, duration_s
+from anychip.profile.profile import Range
 
 positive = st.floats(1e-6, 1e3)
 
@@ -32,11 +33,11 @@ def candidates(draw: st.DrawFn) -> list[Candidate]:
                 instance=f"i{index}.large",
                 hourly_usd=hourly,
                 numerics="bf16",
-                time_s=Span(time * 0.8, time, time * 1.25),
-                energy_j=None if energy is None else Span(energy, energy, energy),
+                time_s=Range(time * 0.8, time, time * 1.25),
+                energy_j=None if energy is None else Range(energy, energy, energy),
                 cost_usd=None
                 if hourly is None
-                else Span(*(time * f * hourly / 3600 for f in (0.8, 1, 1.25))),
+                else Range(*(time * f * hourly / 3600 for f in (0.8, 1, 1.25))),
             )
         )
     return drawn
@@ -94,8 +95,8 @@ def test_same_question_same_json(drawn: list[Candidate]) -> None:
 
 
 def _candidate(time_s: float, hourly: float | None = 1.0) -> Candidate:
-    cost = None if hourly is None else Span(*(time_s * f * hourly / 3600 for f in (0.8, 1.0, 1.25)))
-    span = Span(time_s * 0.8, time_s, time_s * 1.25)
+    cost = None if hourly is None else Range(*(time_s * f * hourly / 3600 for f in (0.8, 1.0, 1.25)))
+    span = Range(time_s * 0.8, time_s, time_s * 1.25)
     return Candidate(chip="x", title="X", vendor="m", time_s=span, hourly_usd=hourly, cost_usd=cost)
 
 
