@@ -29,6 +29,7 @@ def document_of(profile: Profile) -> dict[str, Any]:
             "name": profile.chip,
             "title": profile.chip_title,
             "cores": profile.cores,
+            "cores_used": profile.cores_used,
             "clock_hz": profile.clock_hz,
         },
         "numerics": profile.numerics,

@@ -329,7 +329,8 @@ class Profile:
         workload: name, e.g. ``"train.py"``.
         chip: name of the chip.
         chip_title: as people write it.
-        cores: used.
+        cores: of the chip.
+        cores_used: those that the workload runs on; one where a graph is compiled for one.
         clock_hz: ticks per second.
         numerics: label of the arithmetic.
         with_values: False if only time was asked for.
@@ -352,6 +353,7 @@ class Profile:
     chip: str
     chip_title: str
     cores: int
+    cores_used: int
     clock_hz: float
     numerics: str
     with_values: bool

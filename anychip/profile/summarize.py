@@ -73,6 +73,7 @@ def summarize(
         chip=chip.name,
         chip_title=chip.title,
         cores=chip.cores,
+        cores_used=chip.policy.graph_cores or chip.cores,
         clock_hz=chip.clock_hz,
         numerics=graph.numerics,
         with_values=graph.with_values,

@@ -75,6 +75,8 @@ def number(value: float) -> str:
 def headline(profile: Profile) -> str:
     """What ran on what."""
     cores = f"{profile.cores} cores" if profile.cores > 1 else ""
+    if profile.cores_used < profile.cores:
+        cores = f"{profile.cores_used} of {cores}"
     title = "" if profile.chip_title.casefold().startswith(profile.chip.casefold()) else profile.chip_title
     chip = ", ".join(part for part in (title, cores) if part)
     parts = [f"{profile.workload} on {profile.chip}" + (f" ({chip})" if chip else "")]
@@ -206,10 +208,15 @@ def cost_text(profile: Profile) -> tuple[str, list[str]]:
     else:
         value = f"{usd * 1e6:.3g} USD per million {PLURAL[portion.name]}"
     share = "" if cost.chip_share == 1 else f", 1 of its {1 / cost.chip_share} chips"
-    return value, [
+    items = [
         f"{cost.instance} at {cost.hourly_usd.value:g} USD/h{share}",
         cost.hourly_usd.source.where.rpartition(": ")[2],
     ]
+    memory = profile.memory
+    copies = min(profile.cores // profile.cores_used, memory.capacity_bytes // max(1, memory.peak_bytes))
+    if copies > 1:
+        items.append(f"1/{copies} of it each with {copies} copies side by side")
+    return value, items
 
 
 def rate_items(profile: Profile) -> list[str]:

@@ -76,8 +76,3 @@ def register(libraries: list[Any]) -> None:
     libraries.append(library)
     plan_of(aten.scaled_dot_product_attention.default).override = _in_inference_mode
     library.impl(aten.scaled_dot_product_attention.default, _attention, "AutogradPrivateUse1")
-    plan_of(aten.scaled_dot_product_attention.default).override = _in_inference_mode
-
-
-def _in_inference_mode(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    return _attention(*args, **kwargs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.optim import optimizer as optimizers
+from torch.optim import optimizer as optimizers  # pyright: ignore[reportAttributeAccessIssue]
 from torch.utils import _foreach_utils, backend_registration
 
 from anychip.errors import MissingTool
@@ -127,7 +127,8 @@ def _register_lists() -> None:
     PyTorch offers that only to tensors of exactly the classes that it lists; the device's name is among its
     devices already.
     """
-    for supported in (optimizers._foreach_supported_types, _foreach_utils._foreach_supported_types):
+    for module in (optimizers, _foreach_utils):
+        supported = module._foreach_supported_types  # pyright: ignore
         if DeviceTensor not in supported:
             supported.append(DeviceTensor)
 

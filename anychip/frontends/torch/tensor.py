@@ -49,7 +49,7 @@ class DeviceTensor(torch.Tensor):
         try:
             return _dispatch(func, args, kwargs)
         except Exception as error:
-            if sys._getframe().f_back is not None:
+            if sys._getframe().f_back is not None:  # pyright: ignore[reportPrivateUsage]
                 raise
             return kept(error)  # called by the engine itself, which no Python error may cross
 
