@@ -276,7 +276,7 @@ def captured_script(
     from anychip.frontends.torch.script import run_script as play
 
     name = os.path.basename(path)
-    redirect(Face(name="a chip to be chosen", memory_bytes=2**44, processors=1, clock_s=lambda: 0.0))
+    redirect(Face(name="a chip to be chosen", memory_bytes=2**44, processors=1))
     capture = Capture(
         name=name,
         with_values=with_values,

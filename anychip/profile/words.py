@@ -259,7 +259,7 @@ def closing_items(profile: Profile) -> list[str]:
     if profile.rests_on:
         items.append(rests_on_text(profile))
     items += profile.notes
-    items.append("clocks that the script reads show this machine, not the chip")
+    items.append("wall clocks in the script show this machine; CUDA events show the chip")
     return items
 
 

@@ -129,8 +129,8 @@ class Segment:
     Args:
         values: every value that the nodes mention.
         nodes: in the order in which they were called.
-        ended_by: what cut it: ``"item"``, ``"to host"``, ``"synchronize"``, ``"event"``,
-            ``"step"``, ``"end"``.
+        ended_by: what cut it: ``"item"``, ``"extent"`` (the host needs a result's shape), ``"to host"``,
+            ``"synchronize"``, ``"event"``, ``"forward"``, ``"step"``, ``"end"``.
     """
 
     values: tuple[Value, ...]

@@ -24,7 +24,7 @@ from anychip.frontends.torch.capture import Capture
 from anychip.frontends.torch.redirect.face import Face
 from anychip.frontends.torch.redirect.install import redirect
 from anychip.frontends.torch.script import run_script
-redirect(Face(clock_s=lambda: 0.0))
+redirect(Face())
 with Capture(name=sys.argv[1]) as capture:
     run_script(sys.argv[1], sys.argv[2:])
 capture.graph()

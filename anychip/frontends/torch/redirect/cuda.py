@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Generator
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -93,10 +92,7 @@ class Event:
     def record(self, stream: Any = None) -> None:
         """Notes the time at which all work before is done."""
         _cut("event")
-        if self.enable_timing and self.face.clock_s is not None:
-            self._at_s = self.face.clock_s()
-        else:
-            self._at_s = 0.0 if not self.enable_timing else time.perf_counter()
+        self._at_s = self.face.clock_s() if self.enable_timing else 0.0
 
     def wait(self, stream: Any = None) -> None:
         """Order holds already."""

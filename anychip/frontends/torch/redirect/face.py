@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,11 +16,12 @@ class Face:
         memory_bytes: capacity of the device memory.
         processors: what ``multi_processor_count`` says.
         capability: compute capability; libraries choose number formats by it.
-        clock_s: simulated seconds since the start, for events; None: events cannot be read.
+        clock_s: seconds that events show: simulated ones, or this machine's where no chip is simulated yet,
+            so that a script which divides by them goes on.
     """
 
     name: str = "anychip"
     memory_bytes: int = 80 * 1024**3
     processors: int = 1
     capability: tuple[int, int] = (8, 0)
-    clock_s: Callable[[], float] | None = None
+    clock_s: Callable[[], float] = time.perf_counter
