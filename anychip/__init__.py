@@ -16,14 +16,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from anychip.chips import Chip
+    from anychip.products.choose.asking import choose
     from anychip.profile import Profile
     from anychip.run import Run, on
 
 __version__ = "0.1.0"
-__all__ = ["Chip", "Profile", "Run", "__version__", "on"]
+__all__ = ["Chip", "Profile", "Run", "__version__", "choose", "on"]
 
 #: Names that are imported when they are first used, so that ``import anychip`` costs nothing.
-_HOMES = {"Chip": "anychip.chips", "Profile": "anychip.profile", "Run": "anychip.run", "on": "anychip.run"}
+_HOMES = {
+    "Chip": "anychip.chips",
+    "Profile": "anychip.profile",
+    "Run": "anychip.run",
+    "choose": "anychip.products.choose.asking",
+    "on": "anychip.run",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
@@ -152,6 +152,10 @@ class Market:
             if instance.name.casefold() == name.casefold():
                 return instance
         raise unknown_name("instance", name, {instance.name for instance in self.instances})
+
+    def of_clouds(self, clouds: Collection[str]) -> Market:
+        """This market without the instances of other clouds."""
+        return Market(tuple(each for each in self.instances if each.cloud in clouds))
 
     def with_instances(self, changed: Iterable[Instance]) -> Market:
         """This market with instances added, or replaced where name, cloud and region are the same."""

@@ -44,6 +44,7 @@ def summarize(
     *,
     rent: Rent | None = None,
     host_order: HostOrder | None = None,
+    module_depth: int | None = None,
 ) -> Profile:
     """What a workload costs on a chip, and why.
 
@@ -55,8 +56,10 @@ def summarize(
         rent: what is paid for; None if no price is known.
         host_order: of every segment, the numbers of the nodes whose values came from the host's library
             and not from the chip's arithmetic; None where no values were computed.
+        module_depth: names of a module's path that are told apart, 1 or more; fewer names are quicker. None:
+            all of them.
     """
-    accounts = _Accounts(graph, program, trace, chip, rent)
+    accounts = _Accounts(graph, program, trace, chip, rent, module_depth)
     pieces = cut(graph)
     steady = _usual(pieces.repeated)
     whole = add((pieces.setup, *pieces.repeated, pieces.rest))
@@ -129,8 +132,17 @@ class _Segment:
 class _Accounts:
     """The figures of every distinct segment, from which any portion of the path is added up."""
 
-    def __init__(self, graph: Graph, program: Program, trace: Trace, chip: Chip, rent: Rent | None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        program: Program,
+        trace: Trace,
+        chip: Chip,
+        rent: Rent | None,
+        module_depth: int | None,
+    ) -> None:
         self.graph, self.program, self.trace, self.chip, self.rent = graph, program, trace, chip, rent
+        self.module_depth = module_depth
         self.divisions = tuple(tuple(divide(chip, span) for span in spans) for spans in trace.segments)
         self.sharing = Sharing(chip)
         self._segments = [self._segment(index) for index in range(len(trace.segments))]
@@ -153,7 +165,7 @@ class _Accounts:
                     engines[name][f"for {cause}"] += ticks
             for path, phase, amount in _spent(chip, segment, kernel, span, parts, self.sharing):
                 phases[phase] += amount.division.total
-                spent.setdefault(path, Spent()).add(amount)
+                spent.setdefault(path[: self.module_depth], Spent()).add(amount)
         return _Segment(division, engines, demand, spent, phases)
 
     def played(self) -> list[tuple[Span, Division, int]]:

@@ -15,16 +15,17 @@ from anychip.programs.graph import Graph, Kind, Memory, Segment, Value, View
 REPLACED = ("fp32", "fp16", "bf16")
 
 
-def retyped(graph: Graph, format_name: str) -> Graph:
-    """The graph with every real number stored in `format_name`.
+def retyped(graph: Graph, format_name: str, replaced: tuple[str, ...] = REPLACED) -> Graph:
+    """The graph with every real number of the formats `replaced` stored in `format_name`.
 
     Integers, truth values and fp64 stay; so do views of 8-bit floats.
 
     Args:
         graph: as captured.
         format_name: of a float, e.g. ``"bf16"``.
+        replaced: formats that give way to it.
     """
-    mapping = {name: format_name for name in REPLACED if name != format_name}
+    mapping = {name: format_name for name in replaced if name != format_name}
     segments = tuple(_segment(segment, mapping) for segment in graph.segments)
     memory = _memory(graph, segments)
     return dataclasses.replace(

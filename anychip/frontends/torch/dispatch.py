@@ -41,6 +41,7 @@ class Device:
         handlers: chooses kernels.
         handle: the device as PyTorch's core knows it.
         shown: the device that programs see and error messages name.
+        on_fetch: told of every tensor that crosses to the host, or None.
     """
 
     def __init__(self) -> None:
@@ -49,6 +50,7 @@ class Device:
         self.handlers: Handlers = host_order
         self.handle: torch.device = torch.device("cpu")
         self.shown: torch.device = torch.device("cpu")
+        self.on_fetch: Callable[[torch.Tensor], None] | None = None
 
     def use(self, handlers: Handlers, *, with_values: bool) -> None:
         """Computes with other kernels, or with none, from now on."""

@@ -38,6 +38,8 @@ def _fetched(source: DeviceTensor, kwargs: dict[str, Any]) -> torch.Tensor:
         result = torch.zeros(inner.shape, dtype=kept.get("dtype") or inner.dtype)
     else:
         result = aten._to_copy.default(inner, **kwargs)
+    if DEVICE.on_fetch is not None:
+        DEVICE.on_fetch(result)
     if DEVICE.recorder is not None:
         DEVICE.recorder.to_host(_bytes_of(result), "to host")
     return result
@@ -71,6 +73,8 @@ def _local_scalar_dense(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any
         value = inner.new_zeros((), device="cpu").item()
     else:
         value = plan.operator(inner)
+        if DEVICE.on_fetch is not None:
+            DEVICE.on_fetch(inner)
     if DEVICE.recorder is not None:
         DEVICE.recorder.to_host(inner.element_size(), "item")
     return value

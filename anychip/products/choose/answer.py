@@ -60,6 +60,16 @@ class Answer:
     why: tuple[str, ...]
     prices: tuple[str, ...]
 
+    def __str__(self) -> str:
+        from anychip.products.choose.table import text_of
+
+        return text_of(self)
+
+    def _repr_html_(self) -> str:
+        from anychip.products.choose.page import fragment_of
+
+        return fragment_of(self)
+
 
 def answered(workload: str, unit: str, question: Question, candidates: Iterable[Candidate]) -> Answer:
     """Ranks candidates under a question; limits move candidates among the excluded, with the reason."""

@@ -6,9 +6,28 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from anychip.facts import Kind
+from anychip.products.choose.accuracy import Accuracy
+from anychip.products.choose.migration import Difference
 from anychip.profile.profile import Range
 
 Verdict = Literal["ranked", "excluded"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RooflinePoint:
+    """The workload under one chip's roof.
+
+    Args:
+        flops_per_byte: two a multiply-add, over bytes of main memory.
+        flops_per_second: reached.
+        peak_flops_per_second: of the format that most multiply-adds have.
+        peak_bytes_per_second: of main memory.
+    """
+
+    flops_per_byte: float
+    flops_per_second: float
+    peak_flops_per_second: float
+    peak_bytes_per_second: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +45,7 @@ class Candidate:
         hourly_usd: price of the chips used; None if unknown.
         price_source: snapshot and date of the price.
         numerics: label of the formats.
+        asked: the formats that were asked for, of `question.STORED`.
         time_s: of one piece; None if it cannot run.
         energy_j: of one piece, chips only; None if unknown.
         carbon_g: of one piece; None if unknown.
@@ -36,7 +56,10 @@ class Candidate:
         side_by_side: calls that one chip serves at once, one a core; they share its price.
         copies: instances needed to serve the asked rate.
         rests_on: share of the time by kind of source.
-        notes: what would differ there.
+        notes: what the numbers rest on besides.
+        migration: what the script would meet there.
+        roofline: where the workload stands under the chip's roof; None if it multiplies nothing.
+        accuracy: how far its results are from fp32's; None unless asked for.
         reason: why it is excluded; None if it is ranked.
     """
 
@@ -50,6 +73,7 @@ class Candidate:
     hourly_usd: float | None = None
     price_source: str | None = None
     numerics: str = ""
+    asked: str = "captured"
     time_s: Range | None = None
     energy_j: Range | None = None
     carbon_g: Range | None = None
@@ -61,6 +85,9 @@ class Candidate:
     copies: int = 1
     rests_on: tuple[tuple[Kind | str, float], ...] = ()
     notes: tuple[str, ...] = field(default=())
+    migration: tuple[Difference, ...] = field(default=())
+    roofline: RooflinePoint | None = None
+    accuracy: Accuracy | None = None
     reason: str | None = None
 
     @property

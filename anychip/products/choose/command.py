@@ -9,17 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
 
-from anychip import chips as catalogue
-from anychip.chips import Chip
-from anychip.chips.instances import Market, snapshot
+from anychip.chips.instances import TERMS, snapshot
 from anychip.chips.prices import with_prices
 from anychip.errors import InvalidInput, unknown_name
 from anychip.products.arguments import Parser
-from anychip.products.choose.answer import Answer, answered
+from anychip.products.choose.answer import Answer
+from anychip.products.choose.asking import ask, chips_named, clouds_named, with_accuracy
 from anychip.products.choose.export import as_json, regressions, sky_estimates
-from anychip.products.choose.pricing import candidates
 from anychip.products.choose.question import OBJECTIVES, STORED, Question, duration_s
 from anychip.products.choose.table import show
 from anychip.profile.writing import check_writable, write_text
@@ -31,18 +28,20 @@ examples:
   anychip choose serve_bert.py --latency-below 20ms --minimise energy
   anychip choose --model config.json --phase decode --batch 1,8 --context 4096 --count 1,8
 
-The script runs once, unedited; its options come after its name, those of choose before it.
+The script runs once, unedited. Options that choose knows are its own wherever they stand; all others after
+the script's name, and everything after `--`, go to the script.
 """
 
-#: Chips that are not for rent and stand in the catalogue for other reasons.
-NOT_FOR_RENT = ("basecamp",)
+#: Options that go with --model; after a script's name they are the script's.
+_OF_MODELS = ("--phase", "--batch", "--context")
+#: What one piece of a model's phase is called.
+_UNIT_OF_PHASE = {"prefill": "prompt", "decode": "token", "train": "step"}
 
 
 def parser() -> Parser:
     """Options of the command."""
     made = Parser("choose", "Rank every chip one can rent for a workload.", _EPILOG)
     made.add_argument("script", nargs="?", help="a script written for CUDA, and its arguments")
-    made.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     made.add_argument(
         "--model", metavar="CONFIG", help="a Hugging Face config.json instead of a script: no weights"
     )
@@ -54,7 +53,8 @@ def parser() -> Parser:
     made.add_argument("--budget", type=float, metavar="USD")
     made.add_argument("--steps-total", type=int, metavar="N", help="steps or requests of the whole job")
     made.add_argument("--requests-per-second", type=float, metavar="R")
-    made.add_argument("--chips", default="", help="names or vendors, comma separated, e.g. aws,h100")
+    made.add_argument("--chips", default="", help="chips, makers or clouds, e.g. aws or nvidia,trn1")
+    made.add_argument("--terms", default="on-demand", metavar="|".join(TERMS), help="of the prices")
     made.add_argument("--region", help="of the prices, e.g. us-east-1")
     made.add_argument("--count", default="1", help="chips per copy of the model to try, e.g. 1,2,8")
     made.add_argument("--numerics", default="captured", help=f"formats to try: {', '.join(STORED)}")
@@ -63,6 +63,12 @@ def parser() -> Parser:
         "--max-steps", type=int, default=3, help="stop the script after so many steps or passes"
     )
     made.add_argument("--no-values", action="store_true", help="capture on meta tensors")
+    made.add_argument(
+        "--check-accuracy",
+        action="store_true",
+        help="run the script in each arithmetic of the best chips too",
+    )
+    made.add_argument("--migration", action="store_true", help="what the script meets on each ranked chip")
     made.add_argument("--json", metavar="FILE")
     made.add_argument("--html", metavar="FILE")
     made.add_argument("--sky", metavar="FILE", help="a SkyPilot time estimator")
@@ -72,7 +78,10 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command; its exit code."""
-    options = parser().parse(argv)
+    made = parser()
+    mine, theirs = made.divided(argv, scripts=_OF_MODELS)
+    options = made.parse(mine)
+    options.arguments = theirs
     if (options.script is None) == (options.model is None):
         raise InvalidInput("choose: give a script or --model CONFIG, one of the two")
     question = Question(
@@ -85,70 +94,24 @@ def main(argv: Sequence[str]) -> int:
         region=options.region,
         counts=_numbers("--count", options.count),
         stored=_words(options.numerics),
+        terms=options.terms,
     )
-    chosen = chips_named(question.chips)
     market = snapshot() if options.prices is None else with_prices(options.prices)
+    chosen = chips_named(question.chips, market)
+    market = market.of_clouds(clouds_named(question.chips, market))
     if question.region is not None and question.region not in market.regions:
         raise unknown_name("region", question.region, market.regions)
     for path in filter(None, (options.json, options.html, options.sky)):
         check_writable(Path(path))
+    if options.check_accuracy and options.script is None:
+        raise InvalidInput("--check-accuracy: a configuration has no weights and no results; give a script")
     for name, graph in _workloads(options):
-        answer = ask(graph, question, chosen, market, name=name)
+        unit = _UNIT_OF_PHASE.get(options.phase) if options.script is None else None
+        answer = ask(graph, question, chosen, market, name=name, unit=unit)
+        if options.check_accuracy and options.script is not None:
+            answer = with_accuracy(answer, options.script, options.arguments)
         _report(answer, options)
     return 0
-
-
-def ask(
-    graph: Graph,
-    question: Question,
-    chosen: Sequence[Chip],
-    market: Market,
-    *,
-    name: str,
-) -> Answer:
-    """The answer for one captured workload.
-
-    Args:
-        graph: captured.
-        question: limits and objective.
-        chosen: chips to price it on.
-        market: instances and prices.
-        name: of the workload, for people.
-    """
-    kinds = {mark.kind for mark in graph.marks}
-    unit = "step" if "step" in kinds else "inference" if kinds else "run"
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("pricing", total=len(chosen))
-
-        def advance(chip: str) -> None:
-            progress.update(task, advance=1, description=f"pricing {chip}")
-
-        priced = list(candidates(graph, question, chosen, market, advance))
-    return answered(name, unit, question, priced)
-
-
-def chips_named(words: Sequence[str]) -> tuple[Chip, ...]:
-    """Chips of the catalogue by name or vendor; all that are for rent if nothing is named.
-
-    Raises:
-        UnknownName: neither a chip nor a vendor.
-    """
-    every = [chip for chip in catalogue.every_chip() if chip.name not in NOT_FOR_RENT]
-    if not words:
-        return tuple(every)
-    vendors = {chip.vendor.casefold() for chip in every}
-    found: dict[str, Chip] = {}
-    for word in words:
-        if word.casefold() in vendors:
-            found |= {chip.name: chip for chip in every if chip.vendor.casefold() == word.casefold()}
-        else:
-            try:
-                chip = catalogue.find(word)
-            except KeyError:
-                names = [*vendors, *(chip.name for chip in every)]
-                raise unknown_name("chip or vendor", word, names, "`anychip chips` lists all.") from None
-            found[chip.name] = chip
-    return tuple(found.values())
 
 
 def _workloads(options: argparse.Namespace) -> list[tuple[str, Graph]]:
@@ -173,7 +136,7 @@ def _workloads(options: argparse.Namespace) -> list[tuple[str, Graph]]:
 def _report(answer: Answer, options: argparse.Namespace) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
     console.print(f"{answer.workload}", style="bold")
-    show(answer, console, most=None if options.all else 30)
+    show(answer, console, most=None if options.all else 30, migration=options.migration)
     if options.json:
         _write(options.json, as_json(answer))
     if options.html:

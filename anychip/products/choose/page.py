@@ -2,42 +2,51 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from importlib.resources import files
 
 from anychip.products.choose.answer import Answer, Ranked
+from anychip.products.choose.axes import BOTTOM, HEIGHT, LEFT, WIDTH, Axis
 from anychip.products.choose.candidate import Candidate
-from anychip.products.choose.table import footer
+from anychip.products.choose.migration import Difference
+from anychip.products.choose.roofline import roofline_of
+from anychip.products.choose.table import accuracy_text, footer
 from anychip.profile.profile import Range
 from anychip.units import decimal, seconds
 
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 940, 420, 76, 46
 Quantity = Callable[[Candidate], Range | None]
 
 
 def page_of(answer: Answer) -> str:
     """The whole page."""
-    style = (files("anychip.profile") / "page.css").read_text(encoding="utf-8")
     title = escape(f"Where to run {answer.workload}")
-    pictures = [
-        _section("Time and cost", _scatter(answer, lambda c: c.cost_usd, "USD")),
-        _section("Time and energy", _scatter(answer, lambda c: c.energy_j, "J")),
-    ]
-    body = "\n".join(
-        [f"<h1>{title}</h1>", *(f"<p>{escape(s)}</p>" for s in answer.why), *pictures, _table(answer)]
-    )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{title}</title>\n<style>html {{ color-scheme: light dark; }} body {{ margin: 0; }}\n{style}"
+        f"<title>{title}</title>\n<style>html {{ color-scheme: light dark; }} body {{ margin: 0; }}</style>\n"
+        f"</head>\n<body>{fragment_of(answer)}</body>\n</html>\n"
+    )
+
+
+def fragment_of(answer: Answer) -> str:
+    """The page's contents with their style, for a notebook."""
+    style = (files("anychip.profile") / "page.css").read_text(encoding="utf-8")
+    pictures = [
+        _section("Time and cost", _scatter(answer, lambda c: c.cost_usd, "USD")),
+        _section("Time and energy", _scatter(answer, lambda c: c.energy_j, "J")),
+        _section("Roofs of the best, and how far below them they stay", roofline_of(answer)),
+    ]
+    told = [f"<h1>{escape(f'Where to run {answer.workload}')}</h1>"]
+    told += [f"<p>{escape(sentence)}</p>" for sentence in answer.why]
+    body = "\n".join([*told, *pictures, _table(answer), _migration(answer)])
+    return (
+        f"<style>{style}"
         ".anychip .front { fill: none; stroke: var(--accent); stroke-width: 1.5; stroke-dasharray: 4 4; }\n"
         ".anychip .behind { fill: var(--soft); fill-opacity: .45; }\n"
         ".anychip .range { stroke: var(--soft); stroke-opacity: .4; stroke-width: 1; }\n"
-        "</style>\n</head>\n"
-        f'<body><main class="anychip">\n{body}\n<p>{escape(footer(answer))}</p>\n</main></body>\n</html>\n'
+        f'</style>\n<main class="anychip">\n{body}\n<p>{escape(footer(answer))}</p>\n</main>'
     )
 
 
@@ -54,8 +63,8 @@ def _scatter(answer: Answer, quantity: Quantity, unit: str) -> str:
     ]
     if not points:
         return ""
-    x_axis = _Axis([time.value for _, time, _ in points], _LEFT, _WIDTH - 20)
-    y_axis = _Axis([span.value for _, _, span in points], _HEIGHT - _BOTTOM, 16)
+    x_axis = Axis([time.value for _, time, _ in points], LEFT, WIDTH - 20)
+    y_axis = Axis([span.value for _, _, span in points], HEIGHT - BOTTOM, 16)
     front = _front([(time.value, span.value) for _, time, span in points])
     parts = [*_grid(x_axis, y_axis, unit)]
     if len(front) > 1:
@@ -65,7 +74,7 @@ def _scatter(answer: Answer, quantity: Quantity, unit: str) -> str:
     for ranked, time, span in points:
         x, y = x_axis.at(time.value), y_axis.at(span.value)
         best = (time.value, span.value) in front
-        low, high = max(x_axis.at(time.low), _LEFT), min(x_axis.at(time.high), _WIDTH - 20)
+        low, high = max(x_axis.at(time.low), LEFT), min(x_axis.at(time.high), WIDTH - 20)
         parts.append(f'<line class="range" x1="{low:.1f}" y1="{y:.1f}" x2="{high:.1f}" y2="{y:.1f}"/>')
         parts.append(_dot(ranked.candidate, time, span, x, y, "dot" if best else "behind", unit))
         if best and all(abs(x - bx) > 90 or abs(y - by) > 13 for bx, by in boxes):
@@ -75,7 +84,7 @@ def _scatter(answer: Answer, quantity: Quantity, unit: str) -> str:
                 f"{escape(_name(ranked.candidate))}</text>"
             )
     label = "time and cost of every candidate" if unit == "USD" else "time and energy of every candidate"
-    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 
 def _dot(c: Candidate, time: Range, span: Range, x: float, y: float, style: str, unit: str) -> str:
@@ -96,38 +105,15 @@ def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return front
 
 
-class _Axis:
-    """A logarithmic axis between two pixels, with a margin around the values."""
-
-    def __init__(self, values: Iterable[float], start: float, end: float) -> None:
-        known = list(values)
-        self.low, self.high = min(known) / 1.4, max(known) * 1.6
-        self._start, self._end = start, end
-
-    def at(self, value: float) -> float:
-        share = math.log(value / self.low) / math.log(self.high / self.low)
-        return self._start + share * (self._end - self._start)
-
-    def ticks(self) -> Iterator[float]:
-        """1, 2 and 5 times powers of ten; powers alone where that would be many."""
-        decades = math.log10(self.high / self.low)
-        steps = (1, 2, 5) if decades < 3 else (1,)
-        for exponent in range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1):
-            for step in steps:
-                value = step * 10.0**exponent
-                if self.low <= value <= self.high:
-                    yield value
-
-
-def _grid(x_axis: _Axis, y_axis: _Axis, unit: str) -> Iterator[str]:
+def _grid(x_axis: Axis, y_axis: Axis, unit: str) -> Iterator[str]:
     for value in x_axis.ticks():
         x = x_axis.at(value)
-        yield f'<line class="grid" x1="{x:.1f}" y1="16" x2="{x:.1f}" y2="{_HEIGHT - _BOTTOM}"/>'
-        yield f'<text class="middle" x="{x:.1f}" y="{_HEIGHT - _BOTTOM + 18}">{seconds(value)}</text>'
+        yield f'<line class="grid" x1="{x:.1f}" y1="16" x2="{x:.1f}" y2="{HEIGHT - BOTTOM}"/>'
+        yield f'<text class="middle" x="{x:.1f}" y="{HEIGHT - BOTTOM + 18}">{seconds(value)}</text>'
     for value in y_axis.ticks():
         y = y_axis.at(value)
-        yield f'<line class="grid" x1="{_LEFT}" y1="{y:.1f}" x2="{_WIDTH - 20}" y2="{y:.1f}"/>'
-        yield f'<text class="end" x="{_LEFT - 8}" y="{y + 4:.1f}">{decimal(value, unit)}</text>'
+        yield f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{WIDTH - 20}" y2="{y:.1f}"/>'
+        yield f'<text class="end" x="{LEFT - 8}" y="{y + 4:.1f}">{decimal(value, unit)}</text>'
 
 
 def _table(answer: Answer) -> str:
@@ -140,13 +126,14 @@ def _table(answer: Answer) -> str:
         "energy",
         "USD / million",
         "bound by",
+        "results",
         "notes",
     )
     rows = "".join(_row(ranked) for ranked in answer.ranked)
     excluded = "".join(
         f"<tr><td></td><td>{escape(c.instance or '')}</td><td>{escape(c.title)}</td>"
         f"<td>{escape(c.numerics)}</td>"
-        f'<td colspan="5">{escape(c.reason or "")}</td></tr>'
+        f'<td colspan="6">{escape(c.reason or "")}</td></tr>'
         for c in answer.excluded
     )
     head = "".join(f"<th>{escape(name)}</th>" for name in heads)
@@ -165,9 +152,26 @@ def _row(ranked: Ranked) -> str:
         "unknown" if c.energy_j is None else _spanned(c.energy_j, lambda value: decimal(value, "J")),
         "" if c.cost_usd is None else f"{c.cost_usd.value * 1e6:,.2f}",
         c.bound_by,
+        accuracy_text(c.accuracy),
         "; ".join(c.notes),
     )
     return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+
+
+def _migration(answer: Answer) -> str:
+    """What the script would meet on each ranked chip, chips that meet the same together."""
+    chips: dict[tuple[Difference, ...], list[str]] = {}
+    for ranked in answer.ranked:
+        name = _name(ranked.candidate)
+        chips.setdefault(ranked.candidate.migration, []).append(name)
+    rows = "".join(
+        f"<tr><td>{escape(', '.join(names))}</td><td>"
+        + ("<br>".join(f"{escape(d.about)}: {escape(d.what)}" for d in differences) or "runs as it is")
+        + "</td></tr>"
+        for differences, names in chips.items()
+    )
+    head = "<tr><th>chip</th><th>what the script meets there</th></tr>"
+    return f'<h2>Moving there</h2><div class="wide"><table>{head}{rows}</table></div>' if rows else ""
 
 
 def _spanned(span: Range | None, words: Callable[[float], str]) -> str:

@@ -3,68 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from functools import partial
 
 from anychip.chips import Chip
 from anychip.chips.grid import intensity
-from anychip.chips.instances import Instance, Market
+from anychip.chips.instances import Instance, Market, Term
 from anychip.compile.lower import Lowering
 from anychip.errors import AnychipError
-from anychip.operators import Form
-from anychip.products.choose.candidate import Candidate
+from anychip.products.choose.candidate import Candidate, RooflinePoint
 from anychip.products.choose.copies import (
     CHIP_LINK,
-    Exchange,
     copies_of,
-    exchange_of,
     exchange_seconds,
     joined,
 )
+from anychip.products.choose.migration import differences
 from anychip.products.choose.question import Question
 from anychip.products.choose.uncertainty import ranged, time_factor
+from anychip.products.choose.variants import Variant, Variants
 from anychip.profile import Profile, summarize
 from anychip.profile.profile import Range
 from anychip.programs.graph import Graph
-from anychip.programs.retype import retyped
 from anychip.simulate import simulate
 from anychip.units import binary
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """The workload in one set of formats.
-
-    Args:
-        label: for the table.
-        graph: retyped where needed.
-        numerics: to ask each chip for; None takes the chip's own.
-        exchange: what several chips would send each other.
-        known_forms: meanings of its calls, shared by all chips.
-    """
-
-    label: str
-    graph: Graph
-    numerics: str | None
-    exchange: Exchange
-    known_forms: dict[Any, tuple[Form, ...]] = field(default_factory=dict[Any, "tuple[Form, ...]"])
-
-
-def variants(graph: Graph, question: Question) -> tuple[Variant, ...]:
-    """The workload in every format that the question names."""
-    made: list[Variant] = []
-    for stored in question.stored:
-        if stored == "captured":
-            retyped_graph, numerics = graph, None
-        elif stored == "fp8":
-            retyped_graph, numerics = retyped(graph, "bf16"), "fp8"
-        else:
-            retyped_graph, numerics = retyped(graph, stored), "fp32" if stored == "fp32" else None
-        label = stored_label(graph) if stored == "captured" else stored
-        made.append(Variant(label, retyped_graph, numerics, exchange_of(retyped_graph)))
-    return tuple(made)
 
 
 def trains(graph: Graph) -> bool:
@@ -72,17 +39,6 @@ def trains(graph: Graph) -> bool:
     phases = ("backward", "optimizer")
     played = (graph.segments[index] for index in set(graph.path))
     return any(node.place.phase in phases for segment in played for node in segment.nodes)
-
-
-def stored_label(graph: Graph) -> str:
-    """The format that most of the workload's matrix operands are stored in."""
-    bytes_by_format: dict[str, int] = {}
-    for segment in graph.segments:
-        for node in segment.nodes:
-            for view in node.inputs:
-                if view.format in ("fp32", "bf16", "fp16", "fp64") and len(view.shape) > 1:
-                    bytes_by_format[view.format] = bytes_by_format.get(view.format, 0) + view.elements
-    return max(bytes_by_format, key=lambda name: bytes_by_format[name]) if bytes_by_format else "captured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +61,13 @@ class Priced:
 def candidates(
     graph: Graph,
     question: Question,
-    chips: Iterable[Chip],
+    chips: Sequence[Chip],
     market: Market,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Candidate]:
     """Every candidate of the catalogue, those that cannot run included, with the reason.
+
+    Chips are priced independently, side by side where the system can fork; the order is that of `chips`.
 
     Args:
         graph: the captured workload.
@@ -118,42 +76,78 @@ def candidates(
         market: instances and their prices.
         progress: told each chip's name.
     """
-    tried = variants(graph, question)
-    for chip in chips:
+    on_one = partial(_on_one_chip, Variants(graph), question, market)
+    workers = min(os.cpu_count() or 1, len(chips) // _CHIPS_A_WORKER)
+    if workers < 2 or sys.platform != "linux":
+        priced = map(on_one, chips)
+        yield from _told(chips, priced, progress)
+        return
+    global _on_chip_number
+    _on_chip_number = lambda number: on_one(chips[number])  # noqa: E731
+    with multiprocessing.get_context("fork").Pool(workers) as pool:
+        yield from _told(chips, pool.imap(_numbered, range(len(chips))), progress)
+
+
+#: What a forked worker calls: it inherits the recording instead of receiving a copy of it.
+_on_chip_number: Callable[[int], list[Candidate]]
+_CHIPS_A_WORKER = 8
+
+
+def _numbered(number: int) -> list[Candidate]:
+    return _on_chip_number(number)
+
+
+def _told(
+    chips: Sequence[Chip], priced: Iterable[list[Candidate]], progress: Callable[[str], None]
+) -> Iterator[Candidate]:
+    for chip, found in zip(chips, priced, strict=True):
         progress(chip.name)
-        for variant in tried:
-            for count in question.counts:
-                instance = market.cheapest(chip.name, count=count, region=question.region)
-                instance = instance or market.smallest(chip.name, count=count, region=question.region)
-                yield _with_carbon(_candidate(chip, variant, count, instance), question.region)
+        yield from found
 
 
-def _candidate(chip: Chip, variant: Variant, count: int, instance: Instance | None) -> Candidate:
+def _on_one_chip(made: Variants, question: Question, market: Market, chip: Chip) -> list[Candidate]:
+    found: list[Candidate] = []
+    for stored in question.stored:
+        for count in question.counts:
+            instance = market.cheapest(
+                chip.name, count=count, region=question.region, term=question.terms
+            ) or market.smallest(chip.name, count=count, region=question.region)
+            base = _offered(chip, count, stored, instance, question.terms)
+            try:
+                candidate = _candidate(base, chip, made.on(chip, stored), count)
+            except AnychipError as error:
+                candidate = dataclasses.replace(base, reason=_short(str(error)))
+            found.append(_with_carbon(candidate, question.region))
+    return found
+
+
+def _offered(chip: Chip, count: int, stored: str, instance: Instance | None, terms: Term) -> Candidate:
+    """The candidate before it is priced: what is rented, and for how much."""
     base = Candidate(
-        chip=chip.name, title=chip.title, vendor=chip.vendor, count=count, numerics=variant.label
+        chip=chip.name, title=chip.title, vendor=chip.vendor, count=count, numerics=stored, asked=stored
     )
-    hourly = None
-    if instance is not None:
-        price_of_all = instance.price()
-        used = min(Fraction(1), count / instance.chips)
-        hourly = None if price_of_all is None else price_of_all.value * float(used)
-        base = dataclasses.replace(
-            base,
-            instance=instance.name,
-            cloud=instance.cloud,
-            chips_of_instance=max(1, instance.whole_chips),
-            hourly_usd=hourly,
-            price_source=None
-            if price_of_all is None
-            else f"{instance.cloud} {instance.region} {price_of_all.source.read_on}",
-        )
+    if instance is None:
+        return base
+    price_of_all = instance.price(terms)
+    used = min(Fraction(1), count / instance.chips)
+    return dataclasses.replace(
+        base,
+        instance=instance.name,
+        cloud=instance.cloud,
+        chips_of_instance=max(1, instance.whole_chips),
+        hourly_usd=None if price_of_all is None else price_of_all.value * float(used),
+        price_source=None
+        if price_of_all is None
+        else f"{instance.cloud} {instance.region} {price_of_all.source.read_on}",
+    )
+
+
+def _candidate(base: Candidate, chip: Chip, variant: Variant, count: int) -> Candidate:
+    base = dataclasses.replace(base, numerics=variant.label)
     side_by_side = copies_of(chip, variant.graph.memory.peak_bytes) if count == 1 else 0
     if chip.inference_only and trains(variant.graph):
         return dataclasses.replace(base, reason="made for inference, not for training")
-    try:
-        priced = price(chip, variant, count, one_core=side_by_side > 0)
-    except AnychipError as error:
-        return dataclasses.replace(base, reason=_short(str(error)))
+    priced = price(chip, variant, count, one_core=side_by_side > 0)
     memory = priced.profile.memory
     base = dataclasses.replace(base, peak_bytes=memory.peak_bytes, capacity_bytes=memory.capacity_bytes)
     if not memory.fits:
@@ -162,6 +156,7 @@ def _candidate(chip: Chip, variant: Variant, count: int, instance: Instance | No
         reason = f"needs {binary(memory.peak_bytes)}: {needed} chips of {each} hold it"
         return dataclasses.replace(base, reason=reason)
     copies = max(1, side_by_side)
+    hourly = base.hourly_usd
     cost = None if hourly is None else priced.time_s.times(hourly / 3600 / copies)
     return dataclasses.replace(
         base,
@@ -172,6 +167,28 @@ def _candidate(chip: Chip, variant: Variant, count: int, instance: Instance | No
         bound_by=priced.profile.bound_by,
         rests_on=priced.profile.rests_on,
         notes=priced.notes,
+        migration=differences(variant.graph, variant, chip, memory),
+        roofline=_roofline(priced.profile, copies),
+    )
+
+
+def _roofline(profile: Profile, copies: int) -> RooflinePoint | None:
+    """Where `copies` side by side stand under the chip's roof; None if they multiply or move nothing."""
+    unit, roof = profile.unit, profile.roof
+    macs = sum(count for _, count in unit.macs)
+    moved = max((use.moved_bytes for use in unit.links if use.role == "memory"), default=0)
+    seconds = profile.seconds(unit.division.total)
+    if not (macs and moved and seconds):
+        return None
+    mostly = max(unit.macs, key=lambda pair: pair[1])[0]
+    peak = dict(roof.macs_per_second).get(mostly)
+    if peak is None:
+        return None
+    return RooflinePoint(
+        flops_per_byte=2 * macs / moved,
+        flops_per_second=2 * copies * macs / seconds,
+        peak_flops_per_second=2 * peak,
+        peak_bytes_per_second=roof.bytes_per_second,
     )
 
 
@@ -202,7 +219,7 @@ def price(chip: Chip, variant: Variant, count: int = 1, *, one_core: bool = True
         chip = chip.altered(numerics=chip.numerics_named(variant.numerics))
     many = chip if one_core and count == 1 else joined(chip, count)
     program = Lowering(many, variant.known_forms).program(variant.graph)
-    profile = summarize(variant.graph, program, simulate(program, many), many)
+    profile = summarize(variant.graph, program, simulate(program, many), many, module_depth=1)
     pieces = profile.unit.count
     exchange = exchange_seconds(chip, count, variant.exchange)
     notes: list[str] = []

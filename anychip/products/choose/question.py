@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from anychip.chips.instances import TERMS, Term
 from anychip.errors import InvalidInput, unknown_name
 
 Objective = Literal["time", "cost", "energy", "carbon"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 
-#: ``captured`` keeps the formats that the script uses.
-STORED = ("captured", "fp32", "bf16", "fp8")
+#: ``captured`` keeps the formats that the script uses, or the nearest ones that the chip computes with.
+STORED = ("captured", "fp32", "bf16", "fp16", "fp8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class Question:
         region: of the prices, e.g. ``"us-east-1"``; None takes every region's snapshot.
         counts: numbers of chips to try for one copy of the model.
         stored: formats to try, of `STORED`.
+        terms: of the prices.
 
     Raises:
         InvalidInput: limits that contradict each other or are not positive.
@@ -43,6 +45,7 @@ class Question:
     region: str | None = None
     counts: tuple[int, ...] = (1,)
     stored: tuple[str, ...] = ("captured",)
+    terms: Term = "on-demand"
 
     def __post_init__(self) -> None:
         if self.minimise not in OBJECTIVES:
@@ -50,6 +53,8 @@ class Question:
         for name in self.stored:
             if name not in STORED:
                 raise unknown_name("numerics", name, STORED)
+        if self.terms not in TERMS:
+            raise unknown_name("price term", self.terms, TERMS)
         positive = {
             "--latency-below": self.latency_below_s,
             "--budget": self.budget_usd,

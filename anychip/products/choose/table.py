@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from io import StringIO
+from typing import cast
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from anychip.products.choose.accuracy import Accuracy
 from anychip.products.choose.answer import Answer, Ranked
 from anychip.products.choose.candidate import Candidate
 from anychip.profile.profile import Range
@@ -13,13 +17,14 @@ from anychip.profile.profile import Range
 ACCENT = "cyan"
 
 
-def show(answer: Answer, console: Console, *, most: int | None = None) -> None:
+def show(answer: Answer, console: Console, *, most: int | None = None, migration: bool = False) -> None:
     """Prints the answer: table, sentences, what it rests on.
 
     Args:
         answer: what to show.
         console: where; its colours are off when piped.
         most: rows of ranked candidates; None for all.
+        migration: say what the script meets on every ranked chip, not only on the first.
     """
     table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
     table.add_column("#", justify="right", no_wrap=True)
@@ -40,7 +45,67 @@ def show(answer: Answer, console: Console, *, most: int | None = None) -> None:
     console.print()
     for sentence in answer.why:
         console.print(sentence)
+    for line in (*accuracy_lines(answer), *migration_lines(answer, None if migration else 1)):
+        console.print(line)
     console.print(footer(answer), style="dim")
+
+
+def text_of(answer: Answer) -> str:
+    """What `show` prints, 100 columns wide, without colours."""
+    console = Console(file=StringIO(), width=100, highlight=False, color_system=None)
+    show(answer, console)
+    return cast(StringIO, console.file).getvalue()
+
+
+def accuracy_text(accuracy: Accuracy | None) -> str:
+    """``loss 4.09 (4.08), off 0.3 %``: the script's figure, the reference's, and the error of its outputs."""
+    if accuracy is None:
+        return ""
+    parts: list[str] = []
+    if accuracy.metric is not None:
+        parts.append(f"{accuracy.metric} {accuracy.value:.4g} ({accuracy.reference:.4g})")
+    if accuracy.overflowed:
+        parts.append("overflows")
+    elif accuracy.output_error is not None:
+        error = accuracy.output_error
+        parts.append(f"off {error:.1%}" if error >= 1e-3 else f"off {error:.1e}")
+    return ", ".join(parts) or "other outputs"
+
+
+def accuracy_lines(answer: Answer) -> list[str]:
+    """What each arithmetic that was tried does to the script's results, and whose it is."""
+    chips: dict[tuple[str, str], list[str]] = {}
+    for ranked in answer.ranked:
+        candidate = ranked.candidate
+        if candidate.accuracy is not None:
+            chips.setdefault((accuracy_text(candidate.accuracy), candidate.numerics), []).append(
+                candidate.chip
+            )
+    if not chips:
+        return []
+    width = max(len(text) for text, _ in chips)
+    lines = ["", "does low precision hurt? (in brackets: PyTorch's own arithmetic on this machine)"]
+    for (text, numerics), names in chips.items():
+        more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+        lines.append(f"  {text:<{width}}  {numerics} on {', '.join(names[:4])}{more}")
+    return lines
+
+
+def migration_lines(answer: Answer, most: int | None) -> list[str]:
+    """What the script meets on the first chips of the ranking, a chip once.
+
+    Args:
+        answer: ranked.
+        most: chips; None for all.
+    """
+    by_chip = {r.candidate.chip: r.candidate for r in reversed(answer.ranked)}
+    chips = list(dict.fromkeys(r.candidate.chip for r in answer.ranked))[:most]
+    lines: list[str] = []
+    for name in chips:
+        differences = by_chip[name].migration
+        lines += ["", f"moving to {name}:" + ("" if differences else " runs as it is")]
+        lines += [f"  {each.about}: {each.what}" for each in differences]
+    return lines
 
 
 def _row(ranked: Ranked) -> tuple[str | Text, ...]:

@@ -12,8 +12,9 @@ from anychip.products.choose.answer import answered
 from anychip.products.choose.candidate import Candidate
 from anychip.products.choose.copies import joined
 from anychip.products.choose.export import as_json
-from anychip.products.choose.pricing import candidates, price, variants
+from anychip.products.choose.pricing import candidates, price
 from anychip.products.choose.question import Question
+from anychip.products.choose.variants import variants
 from anychip.programs.graph import Graph, Mark, Memory
 from anychip.programs.retype import retyped
 from tests.profile.workload import forward_graph, graph
@@ -43,7 +44,7 @@ def test_cost_is_price_times_time() -> None:
 
 
 def test_more_bandwidth_is_never_slower() -> None:
-    variant = variants(forward_graph(), Question())[0]
+    variant = variants(forward_graph(), Question(), chips.by_name("a10g"))[0]
     chip = chips.by_name("a10g")
     links = {
         name: dataclasses.replace(link, bytes_per_second=2 * link.bytes_per_second)
