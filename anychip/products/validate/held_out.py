@@ -1,0 +1,144 @@
+"""Constants found again without one chip, and that chip predicted with them.
+
+The fitted constants of a family are fields of a block or a link. Here they are searched anew, on a sample
+of the rows of the family's other chips, and the rows of the chip that was left out are predicted with what
+was found. Datasheet facts of that chip stay its own: that is what carries constants over to a chip that
+nobody measured.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import cast
+
+from anychip.blocks import DotUnit
+from anychip.chips import Chip, Engine
+from anychip.products.validate.rows import Measured, Replay, Timed, catalogue_chip, predicted
+
+#: Rows of one chip that a search looks at, taken evenly.
+_SAMPLE = 36
+#: Factors tried on each constant in turn, coarse to fine.
+_FACTORS = (1.4, 1.15, 1.05)
+Constants = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Chips and operators that share constants.
+
+    Args:
+        name: for people.
+        vendor: who makes the chips.
+        kinds: classes of operators.
+        dtypes: formats of operands.
+        engine: whose block holds the constants; empty where a link does.
+        constants: fields of the block, or of every link.
+    """
+
+    name: str
+    vendor: str
+    kinds: frozenset[str]
+    dtypes: frozenset[str]
+    engine: str
+    constants: tuple[str, ...]
+
+    def holds(self, row: Timed, chip: Chip) -> bool:
+        """Whether the family's constants decide the row."""
+        return chip.vendor == self.vendor and row.kind in self.kinds and row.dtype in self.dtypes
+
+    def start(self, chip: Chip) -> dict[str, float]:
+        """The constants as the catalogue has them."""
+        if not self.engine:
+            return dict.fromkeys(chip.links, 1.0)
+        block = chip.engines[self.engine].block
+        return {name: float(getattr(block, name)) for name in self.constants}
+
+    def altered(self, chip: Chip, constants: Constants) -> Chip:
+        """The chip with other constants; efficiencies of links are multiplied by theirs."""
+        if not self.engine:
+            links = {
+                name: dataclasses.replace(link, efficiency=min(1.0, link.efficiency * constants[name]))
+                for name, link in chip.links.items()
+            }
+            return chip.altered(links=links)
+        engine = chip.engines[self.engine]
+        block = cast(DotUnit, engine.block)  # as in every family below
+        whole = {name: round(value) for name, value in constants.items() if name in _WHOLE}
+        changed = dataclasses.replace(block, **{**constants, **whole})  # pyright: ignore[reportArgumentType]
+        engines = dict(chip.engines) | {self.engine: Engine(block=changed, queue_depth=engine.queue_depth)}
+        return chip.altered(engines=engines)
+
+
+_WHOLE = ("drain_depth", "full_results")
+_MATMUL = frozenset({"linear", "bmm", "matmul"})
+_STREAMS = frozenset({"elementwise", "softmax", "layernorm"})
+_UNIT = ("efficiency", "operand_cost", "drain_depth", "occupancy_exponent")
+FAMILIES = (
+    Family("fp32 products on CUDA cores", "NVIDIA", _MATMUL, frozenset({"fp32"}), "fma", _UNIT),
+    Family(
+        "16-bit products on tensor cores", "NVIDIA", _MATMUL, frozenset({"fp16", "bf16"}), "tensor", _UNIT
+    ),
+    Family("products on AMD's matrix cores", "AMD", _MATMUL, frozenset({"fp32"}), "tensor", _UNIT),
+    Family("streams, NVIDIA", "NVIDIA", _STREAMS, frozenset({"fp32"}), "", ()),
+    Family("streams, AMD", "AMD", _STREAMS, frozenset({"fp32"}), "", ()),
+)
+
+
+def leave_one_chip_out(rows: Sequence[Timed], tell: Callable[[str], None] = lambda _: None) -> list[Measured]:
+    """Every row of a family predicted with constants that never saw its chip.
+
+    Families with a single chip are left out: nothing is known without it.
+
+    Args:
+        rows: of all chips.
+        tell: told what is being searched.
+    """
+    found: list[Measured] = []
+    for family in FAMILIES:
+        mine = [row for row in rows if family.holds(row, catalogue_chip(row.chip))]
+        names = sorted({row.chip for row in mine})
+        for name in names if len(names) > 1 else ():
+            tell(f"{family.name} without {name}")
+            others = [row for row in mine if row.chip != name]
+            constants = searched(family, _sampled(others))
+            own = [row for row in mine if row.chip == name]
+            found += predicted(own, lambda chip: family.altered(catalogue_chip(chip), constants))  # noqa: B023
+    return found
+
+
+def searched(family: Family, rows: Sequence[Timed]) -> dict[str, float]:
+    """Constants with the least mean absolute error of the logarithm on the rows, by coordinate search."""
+    best = family.start(catalogue_chip(rows[0].chip))
+    least = _loss(family, best, rows)
+    for factor in _FACTORS:
+        moved = True
+        while moved:
+            moved = False
+            for name in best:
+                for step in (factor, 1 / factor):
+                    tried = best | {name: best[name] * step}
+                    if name == "efficiency" and tried[name] > 1:
+                        continue
+                    loss = _loss(family, tried, rows)
+                    if loss < least * 0.999:
+                        best, least, moved = tried, loss, True
+    return best
+
+
+def _loss(family: Family, constants: Constants, rows: Iterable[Timed]) -> float:
+    replay = Replay(lambda chip: family.altered(catalogue_chip(chip), constants))
+    by_chip: dict[str, list[float]] = {}
+    for row in rows:
+        error = abs(replay.seconds(row.chip, row) / row.measured_s - 1)
+        by_chip.setdefault(row.chip, []).append(min(error, 2.0))
+    return fmean(fmean(errors) for errors in by_chip.values())
+
+
+def _sampled(rows: Sequence[Timed]) -> list[Timed]:
+    by_chip: dict[str, list[Timed]] = {}
+    for row in rows:
+        by_chip.setdefault(row.chip, []).append(row)
+    return [row for mine in by_chip.values() for row in mine[:: max(1, len(mine) // _SAMPLE)]]
