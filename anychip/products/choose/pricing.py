@@ -25,7 +25,7 @@ from anychip.products.choose.copies import (
 )
 from anychip.products.choose.migration import differences
 from anychip.products.choose.question import Question
-from anychip.products.choose.uncertainty import ranged, time_factor
+from anychip.products.choose.uncertainty import ranged, time_span
 from anychip.products.choose.variants import Variant, Variants
 from anychip.profile import Profile, summarize
 from anychip.profile.profile import Range
@@ -230,10 +230,10 @@ def price(chip: Chip, variant: Variant, count: int = 1, *, one_core: bool = True
         notes.append(f"tensor parallel over {count} chips: division and ring assumed, {CHIP_LINK} published")
     runs = max(1, sum(portion.count for portion in (profile.unit, profile.first) if portion is not None))
     seconds = profile.seconds(profile.unit.division.total) / pieces + exchange / runs
-    training = trains(variant.graph)
+    span = time_span(chip, training=trains(variant.graph), format_name=variant.label)
     energy = profile.unit.energy.total_j
     per_piece = None if energy is None else Range(energy.low, energy.value, energy.high).times(1 / pieces)
-    return Priced(profile, ranged(seconds, time_factor(chip, training=training)), per_piece, tuple(notes))
+    return Priced(profile, ranged(seconds, span), per_piece, tuple(notes))
 
 
 def _short(text: str) -> str:

@@ -135,8 +135,8 @@ def _show_intervals(spans: Sequence[Interval], order: Ranking, console: Console)
     if order.pairs:
         share = order.agreed / order.pairs
         console.print(
-            f"\nchips ordered as measured in {share:.1%} of {order.pairs:,} pairs more than 10 % apart; choosing "
-            f"by prediction costs {order.regret:.1%} more time than the best of {order.calls:,} calls"
+            f"\nchips ordered as measured in {share:.1%} of {order.pairs:,} pairs more than 10 % apart;\n"
+            f"choosing by prediction costs {order.regret:.1%} more time than the best, {order.calls:,} calls"
         )
 
 

@@ -58,7 +58,8 @@ def page_of(
         + "</ul>",
     ]
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Predicted and measured</title>\n'
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        "<title>Predicted and measured</title>\n"
         f"<style>html {{ color-scheme: light dark; }} body {{ margin: 0; }}\n{style}"
         ".plots { display: flex; flex-wrap: wrap; gap: 12px; } figure { margin: 0; width: 300px; }\n"
         "figcaption { text-align: center; font-size: 13px; }</style>\n</head>\n"
