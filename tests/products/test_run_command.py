@@ -32,7 +32,7 @@ def test_a_script_keeps_its_output_and_the_report_follows_on_standard_error(outc
     works = outcomes["works"]
     assert (works["code"], works["out"]) == (0, "step 0\nstep 1\nstep 2\n")
     lines = works["err"].splitlines()
-    assert lines[1].startswith("works.py on trn1 (AWS Trainium1, 2 cores) · 3 steps")
+    assert lines[1].startswith("works.py on trn1 (AWS Trainium1, 1 of 2 cores) · 3 steps")
     assert max(map(len, lines)) <= 100
     assert "trn1.2xlarge" in works["err"]
     assert "works.py:8" in works["err"]

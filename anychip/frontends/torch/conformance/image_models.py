@@ -29,7 +29,7 @@ def run(*, limit: int | None = None, jobs: int = 1, only: str | None = None) -> 
         MissingTool: timm or the torchvision it needs is not installed, or does not fit this PyTorch.
     """
     try:
-        import timm
+        import timm  # pyright: ignore[reportMissingImports]
     except (ImportError, RuntimeError) as error:
         raise MissingTool(
             f"conformance timm: {error}; pip install timm and the torchvision that was built for "

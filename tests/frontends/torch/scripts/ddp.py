@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
-os.environ.setdefault("MASTER_PORT", "29531")
+os.environ.setdefault("MASTER_PORT", "0")  # the store takes a free one
 cuda = torch.cuda.is_available()
 dist.init_process_group("nccl" if cuda else "gloo", rank=0, world_size=1)
 torch.manual_seed(0)
