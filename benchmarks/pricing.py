@@ -16,7 +16,7 @@ from time import process_time
 
 from anychip import chips
 from anychip.compile import Lowering
-from anychip.products.validate import node_of
+from anychip.products.validate.rows import nodes_of
 from anychip.programs.graph import Graph, Node
 from anychip.simulate import Player
 
@@ -48,7 +48,7 @@ class Pricer:
 
 def matmul(size: int) -> Node:
     """A square bf16 matmul."""
-    return node_of("bmm", "bf16", 1, size, size, size)
+    return nodes_of("bmm", "bf16", 1, size, size, size)[0]
 
 
 def cold_matmul(name: str) -> float:
@@ -65,7 +65,7 @@ def operators(name: str) -> tuple[float, float]:
     for operator in _OPERATORS:
         for step in range(6):
             extent = 512 + 48 * step
-            node = node_of(operator, "bf16", 1 + step % 3, extent, 2 * extent, extent)
+            (node,) = nodes_of(operator, "bf16", 1 + step % 3, extent, 2 * extent, extent)
             new.append(pricer.seconds(node))
             again.append(min(pricer.seconds(node) for _ in range(3)))
     return median(new), median(again)

@@ -147,14 +147,13 @@ def _candidate(base: Candidate, chip: Chip, variant: Variant, count: int) -> Can
     side_by_side = copies_of(chip, variant.graph.memory.peak_bytes) if count == 1 else 0
     if chip.inference_only and trains(variant.graph):
         return dataclasses.replace(base, reason="made for inference, not for training")
-    priced = price(chip, variant, count, one_core=side_by_side > 0)
-    memory = priced.profile.memory
-    base = dataclasses.replace(base, peak_bytes=memory.peak_bytes, capacity_bytes=memory.capacity_bytes)
-    if not memory.fits:
-        needed = -(-memory.peak_bytes // (memory.capacity_bytes // count))
-        each = binary(memory.capacity_bytes / count)
-        reason = f"needs {binary(memory.peak_bytes)}: {needed} chips of {each} hold it"
+    peak_bytes, each_bytes = variant.graph.memory.peak_bytes, chip.main_memory.capacity_bytes
+    base = dataclasses.replace(base, peak_bytes=peak_bytes, capacity_bytes=count * each_bytes)
+    if peak_bytes > count * each_bytes:
+        needed = -(-peak_bytes // each_bytes)
+        reason = f"needs {binary(peak_bytes)}: {needed} chips of {binary(each_bytes)} hold it"
         return dataclasses.replace(base, reason=reason)
+    priced = price(chip, variant, count, one_core=side_by_side > 0)
     copies = max(1, side_by_side)
     hourly = base.hourly_usd
     cost = None if hourly is None else priced.time_s.times(hourly / 3600 / copies)
@@ -167,7 +166,7 @@ def _candidate(base: Candidate, chip: Chip, variant: Variant, count: int) -> Can
         bound_by=priced.profile.bound_by,
         rests_on=priced.profile.rests_on,
         notes=priced.notes,
-        migration=differences(variant.graph, variant, chip, memory),
+        migration=differences(variant.graph, variant, chip, priced.profile.memory),
         roofline=_roofline(priced.profile, copies),
     )
 
