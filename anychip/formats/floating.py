@@ -252,7 +252,7 @@ class Float:
         complete = self.rule(rule, rounding=rounding, overflow=overflow)
         library = adapted(values)
         if library is not None:
-            return library.round(self, values, complete)
+            return library.round(self, values, {"rule": complete})
         array = numbers(values, f"format {self.name}")
         if out is not None and (out.shape != array.shape or out.dtype != self.carrier):
             raise InvalidInput(

@@ -99,7 +99,7 @@ class Integer:
         """
         library = adapted(values)
         if library is not None:
-            return library.round(self, values, (rounding, overflow))
+            return library.round(self, values, {"rounding": rounding, "overflow": overflow})
         array = numbers(values, f"format {self.name}")
         if self.limits == (0, 1):
             return array != 0

@@ -136,7 +136,7 @@ class Scaled:
         """
         library = adapted(values)
         if library is not None:
-            return library.round(self, values, (rounding, axis))
+            return library.round(self, values, {"rounding": rounding, "axis": axis})
         return self.decode(self.encode(values, rounding=rounding, axis=axis))
 
     def encode(self, values: Any, *, rounding: Rounding = Rounding.NEAREST_EVEN, axis: int = -1) -> Quantised:
