@@ -8,7 +8,6 @@ counted with the reason.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import re
 import sys
@@ -29,6 +28,7 @@ from anychip.chips.fitted import TENSOR_PARALLEL
 from anychip.compile import Lowering
 from anychip.errors import AnychipError, InvalidInput, NotModelled
 from anychip.frontends.torch.published import Workload, graph_of, hidden_of, layers_of
+from anychip.products.published_rows import published_rows
 from anychip.programs.graph import Graph
 from anychip.simulate import Player
 
@@ -255,17 +255,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     Raises:
         InvalidInput: the file cannot be read, or lacks columns.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            rows = [dict(row) | {"line": str(reader.line_num)} for row in reader]
-            columns = reader.fieldnames or []
-    except OSError as error:
-        raise InvalidInput(f"{path}: {error.strerror}; give the file with --data") from error
-    missing = [name for name in _REQUIRED if name not in columns]
-    if missing:
-        raise InvalidInput(f"{path}: columns {', '.join(missing)} are missing; it has {', '.join(columns)}")
-    return rows
+    return published_rows(path, _REQUIRED, "give the file with --data")
 
 
 def predictions(rows: Iterable[Mapping[str, str]]) -> tuple[list[Row], Counter[str]]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import cache
 from html import escape
-from importlib.resources import files
 
 from anychip.profile import pictures, words
 from anychip.profile.division import PARTS
+from anychip.profile.html import html_page, page_style
 from anychip.profile.layers import top
 from anychip.profile.profile import Layer, Profile
 from anychip.units import binary, decimal, seconds
@@ -18,17 +17,7 @@ _ROWS = 8
 
 def page_of(profile: Profile) -> str:
     """The whole page."""
-    title = escape(f"{profile.workload} on {profile.chip}")
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{title}</title>\n"
-        "<style>html { color-scheme: light dark; } body { margin: 0; } "
-        "@media (prefers-color-scheme: dark) { body { background: #15181c; } }</style>\n"
-        f"</head>\n<body>\n{fragment_of(profile)}\n</body>\n</html>\n"
-    )
+    return html_page(f"{profile.workload} on {profile.chip}", fragment_of(profile))
 
 
 def fragment_of(profile: Profile) -> str:
@@ -44,12 +33,7 @@ def fragment_of(profile: Profile) -> str:
         _trust(profile),
     ]
     body = "\n".join(section for section in sections if section)
-    return f'<style>\n{_style()}</style>\n<main class="anychip">\n{body}\n</main>'
-
-
-@cache
-def _style() -> str:
-    return (files("anychip.profile") / "page.css").read_text(encoding="utf-8")
+    return f'<style>\n{page_style()}</style>\n<main class="anychip">\n{body}\n</main>'
 
 
 def _per(profile: Profile) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
-from importlib.resources import files
 
 from anychip.products.chips.comparison import LEGEND, ROWS, Compared
+from anychip.profile.html import html_page, page_style
 
 _WIDTH, _LEFT, _RIGHT = 940, 76, 20
 _COLOURS = 6
@@ -18,23 +18,17 @@ Ends = tuple[float, float, float]
 
 def page_of(entries: Sequence[Compared]) -> str:
     """The whole page."""
-    style = (files("anychip.profile") / "page.css").read_text(encoding="utf-8")
-    title = escape(" · ".join(entry.chip.name for entry in entries))
+    title = " · ".join(entry.chip.name for entry in entries)
     sections = [
         _section("Rooflines, 16-bit operations a second against operations a byte", _rooflines(entries)),
         *(_section(heading, _bars(entries, ends, factor)) for heading, ends, factor in _MEASURES),
         _section("Side by side", _table(entries)),
     ]
     body = "\n".join(section for section in sections if section)
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{title}</title>\n<style>html {{ color-scheme: light dark; }} body {{ margin: 0; }}\n{style}"
-        "@media (prefers-color-scheme: dark) { body { background: #15181c; } }\n</style>\n</head>\n"
-        f'<body><main class="anychip">\n<h1>{title}</h1>\n{body}\n<p>{escape(LEGEND)}</p>\n'
-        "</main></body>\n</html>\n"
+    return html_page(
+        title,
+        f'<style>\n{page_style()}</style>\n<main class="anychip">\n<h1>{escape(title)}</h1>\n{body}\n'
+        f"<p>{escape(LEGEND)}</p>\n</main>",
     )
 
 

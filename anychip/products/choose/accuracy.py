@@ -14,7 +14,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -114,7 +113,6 @@ def work(request: str) -> None:
     from anychip.frontends.torch.observed import fetched_numbers
 
     script, arguments, chip, numerics, target = json.loads(request)
-    sys.path.insert(0, str(Path(script).resolve().parent))
     with fetched_numbers(_KEPT_ELEMENTS, seed=_SEED) as numbers:
         try:
             _play(script, arguments, chip, numerics)

@@ -49,14 +49,13 @@ def choose(
     from anychip.run import captured_script
 
     asked = Question(**question)  # pyright: ignore
-    prices = market or snapshot()
-    chosen = chips_named(asked.chips, prices)
+    chosen, offers = offered(asked.chips, market or snapshot())
     graph = (
         captured_script(workload, arguments, with_values=with_values, max_steps=max_steps)
         if isinstance(workload, str)
         else workload
     )
-    return ask(graph, asked, chosen, prices.of_clouds(clouds_named(asked.chips, prices)), name=graph.name)
+    return ask(graph, asked, chosen, offers, name=graph.name)
 
 
 def ask(
@@ -127,6 +126,11 @@ def _choice_of(candidate: Candidate) -> str:
 
 def _arithmetic_of(candidate: Candidate) -> Numerics:
     return catalogue.by_name(candidate.chip).numerics_named(_choice_of(candidate))
+
+
+def offered(words: Sequence[str], market: Market) -> tuple[tuple[Chip, ...], Market]:
+    """The chips that words name, and the offers of the clouds among the words."""
+    return chips_named(words, market), market.of_clouds(clouds_named(words, market))
 
 
 def chips_named(words: Sequence[str], market: Market) -> tuple[Chip, ...]:

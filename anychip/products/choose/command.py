@@ -15,7 +15,7 @@ from anychip.chips.prices import with_prices
 from anychip.errors import InvalidInput, unknown_name
 from anychip.products.arguments import Parser
 from anychip.products.choose.answer import Answer
-from anychip.products.choose.asking import ask, chips_named, clouds_named, with_accuracy
+from anychip.products.choose.asking import ask, offered, with_accuracy
 from anychip.products.choose.export import as_json, regressions, sky_estimates
 from anychip.products.choose.question import OBJECTIVES, STORED, Question, duration_s
 from anychip.products.choose.table import show
@@ -97,8 +97,7 @@ def main(argv: Sequence[str]) -> int:
         terms=options.terms,
     )
     market = snapshot() if options.prices is None else with_prices(options.prices)
-    chosen = chips_named(question.chips, market)
-    market = market.of_clouds(clouds_named(question.chips, market))
+    chosen, market = offered(question.chips, market)
     if question.region is not None and question.region not in market.regions:
         raise unknown_name("region", question.region, market.regions)
     for path in filter(None, (options.json, options.html, options.sky)):

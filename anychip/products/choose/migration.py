@@ -7,12 +7,11 @@ family's software, named with its source.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from anychip.chips import Chip
 from anychip.operators import Host, meaning
-from anychip.products.choose.variants import Variant
 from anychip.profile.profile import MemoryUse
 from anychip.programs.graph import Graph
 from anychip.units import binary
@@ -65,26 +64,72 @@ _SOFTWARE: Mapping[str, tuple[str, str]] = {
 _NARROWED = {"int64": "32 bits", "fp64": "fp32"}
 
 
-def differences(graph: Graph, variant: Variant, chip: Chip, memory: MemoryUse) -> tuple[Difference, ...]:
-    """What would differ on `chip`, the most invasive first."""
-    return tuple(_differences(graph, variant, chip, memory))
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What a recorded workload shows of itself, whatever the chip.
+
+    Args:
+        trains: it has backward passes or optimizer steps.
+        formats: of everything that its calls read and write.
+        graphs: distinct segments.
+        waits: cuts because a result's shape depends on values.
+        without_rule: calls of operators that no rule describes.
+    """
+
+    trains: bool
+    formats: frozenset[str]
+    graphs: int
+    waits: int
+    without_rule: tuple[tuple[str, int], ...]
 
 
-def _differences(graph: Graph, variant: Variant, chip: Chip, memory: MemoryUse) -> Iterator[Difference]:
+def recorded(graph: Graph) -> Recording:
+    """Reads a workload once, for all chips."""
+    plays = Counter(graph.path)
+    trains = False
+    formats: set[str] = set()
+    without_rule: Counter[str] = Counter()
+    for index, count in plays.items():
+        for node in graph.segments[index].nodes:
+            trains = trains or node.place.phase in ("backward", "optimizer")
+            formats.update(view.format for view in (*node.inputs, *node.outputs))
+            if any(isinstance(form, Host) for form in meaning(node)):
+                without_rule[node.operator.removeprefix("aten.").removesuffix(".default")] += count
+    waits = sum(graph.segments[index].ended_by == "extent" for index in graph.path)
+    return Recording(trains, frozenset(formats), len(plays), waits, tuple(without_rule.most_common()))
+
+
+def differences(
+    recording: Recording, replaced: Iterable[tuple[str, str]], chip: Chip, memory: MemoryUse
+) -> tuple[Difference, ...]:
+    """What would differ on `chip`, the most invasive first.
+
+    Args:
+        recording: the workload.
+        replaced: formats of it that the chip does not compute with, and what stands for them.
+        chip: of the catalogue.
+        memory: of the chip, and how much is used.
+    """
+    return tuple(_differences(recording, replaced, chip, memory))
+
+
+def _differences(
+    recording: Recording, replaced: Iterable[tuple[str, str]], chip: Chip, memory: MemoryUse
+) -> Iterator[Difference]:
     family = _family(chip)
     if family in _SOFTWARE:
         yield Difference("software", *_SOFTWARE[family])
-    for name, instead in variant.replaced:
+    for name, instead in replaced:
         yield Difference(
             "formats", f"{name} tensors become {instead}: no {name} arithmetic there", f"facts of {chip.name}"
         )
     if family in ("neuron", "neuron1", "tpu"):
-        yield from _narrowed(graph)
-        yield from _shapes(graph)
-    host = _on_host(graph)
-    if host:
-        names = ", ".join(f"{name} ({calls}x)" for name, calls in host.most_common(4))
-        more = f" and {len(host) - 4} more" if len(host) > 4 else ""
+        yield from _narrowed(recording)
+        yield from _shapes(recording)
+    unknown = recording.without_rule
+    if unknown:
+        names = ", ".join(f"{name} ({calls}x)" for name, calls in unknown[:4])
+        more = f" and {len(unknown) - 4} more" if len(unknown) > 4 else ""
         what = f"no rule for {names}{more}: priced as element loops, may run on the host there"
         yield Difference("host", what, "recording")
     if memory.peak_bytes / memory.capacity_bytes > _TIGHT:
@@ -100,40 +145,23 @@ def _family(chip: Chip) -> str:
     return {"Google": "tpu", "Intel": "gaudi", "AMD": "amd"}.get(chip.vendor, "")
 
 
-def _narrowed(graph: Graph) -> Iterator[Difference]:
-    used = {
-        view.format
-        for segment in graph.segments
-        for node in segment.nodes
-        for view in (*node.inputs, *node.outputs)
-    }
+def _narrowed(recording: Recording) -> Iterator[Difference]:
     for name, instead in _NARROWED.items():
-        if name in used:
+        if name in recording.formats:
             yield Difference("formats", f"{name} values become {instead} unless told otherwise", _NEURON)
 
 
-def _shapes(graph: Graph) -> Iterator[Difference]:
-    played = sorted(set(graph.path))
+def _shapes(recording: Recording) -> Iterator[Difference]:
+    graphs = f"{recording.graphs} distinct graph{'s' if recording.graphs != 1 else ''}"
     yield Difference(
         "shapes",
-        f"{len(played)} distinct graph{'s' if len(played) != 1 else ''} to compile, each for fixed shapes; "
-        "another batch or sequence length compiles again",
+        f"{graphs} to compile, each for fixed shapes; another batch or sequence length compiles again",
         _NEURON,
     )
-    waits = sum(graph.segments[index].ended_by == "extent" for index in graph.path)
-    if waits:
+    if recording.waits:
         yield Difference(
             "shapes",
-            f"{waits} results have shapes that depend on values: the graph breaks there and the host waits",
+            f"{recording.waits} results have shapes that depend on values: the graph breaks there and the "
+            "host waits",
             "recording",
         )
-
-
-def _on_host(graph: Graph) -> Counter[str]:
-    calls: Counter[str] = Counter()
-    plays = Counter(graph.path)
-    for index, count in plays.items():
-        for node in graph.segments[index].nodes:
-            if any(isinstance(form, Host) for form in meaning(node)):
-                calls[node.operator.removeprefix("aten.").removesuffix(".default")] += count
-    return calls

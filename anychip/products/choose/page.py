@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from html import escape
-from importlib.resources import files
 
 from anychip.products.choose.answer import Answer, Ranked
-from anychip.products.choose.axes import BOTTOM, HEIGHT, LEFT, WIDTH, Axis
+from anychip.products.choose.axes import BOTTOM, HEIGHT, LEFT, WIDTH, Axis, grid
 from anychip.products.choose.candidate import Candidate
 from anychip.products.choose.migration import Difference
 from anychip.products.choose.roofline import roofline_of
 from anychip.products.choose.table import accuracy_text, footer
+from anychip.profile.html import html_page, page_style
 from anychip.profile.profile import Range
 from anychip.units import decimal, seconds
 
@@ -20,29 +20,25 @@ Quantity = Callable[[Candidate], Range | None]
 
 def page_of(answer: Answer) -> str:
     """The whole page."""
-    title = escape(f"Where to run {answer.workload}")
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{title}</title>\n<style>html {{ color-scheme: light dark; }} body {{ margin: 0; }}</style>\n"
-        f"</head>\n<body>{fragment_of(answer)}</body>\n</html>\n"
-    )
+    return html_page(_title(answer), fragment_of(answer))
+
+
+def _title(answer: Answer) -> str:
+    return f"Where to run {answer.workload}"
 
 
 def fragment_of(answer: Answer) -> str:
     """The page's contents with their style, for a notebook."""
-    style = (files("anychip.profile") / "page.css").read_text(encoding="utf-8")
     pictures = [
         _section("Time and cost", _scatter(answer, lambda c: c.cost_usd, "USD")),
         _section("Time and energy", _scatter(answer, lambda c: c.energy_j, "J")),
         _section("Roofs of the best, and how far below them they stay", roofline_of(answer)),
     ]
-    told = [f"<h1>{escape(f'Where to run {answer.workload}')}</h1>"]
+    told = [f"<h1>{escape(_title(answer))}</h1>"]
     told += [f"<p>{escape(sentence)}</p>" for sentence in answer.why]
     body = "\n".join([*told, *pictures, _table(answer), _migration(answer)])
     return (
-        f"<style>{style}"
+        f"<style>{page_style()}"
         ".anychip .front { fill: none; stroke: var(--accent); stroke-width: 1.5; stroke-dasharray: 4 4; }\n"
         ".anychip .behind { fill: var(--soft); fill-opacity: .45; }\n"
         ".anychip .range { stroke: var(--soft); stroke-opacity: .4; stroke-width: 1; }\n"
@@ -66,7 +62,7 @@ def _scatter(answer: Answer, quantity: Quantity, unit: str) -> str:
     x_axis = Axis([time.value for _, time, _ in points], LEFT, WIDTH - 20)
     y_axis = Axis([span.value for _, _, span in points], HEIGHT - BOTTOM, 16)
     front = _front([(time.value, span.value) for _, time, span in points])
-    parts = [*_grid(x_axis, y_axis, unit)]
+    parts = [*grid(x_axis, y_axis, seconds, lambda value: decimal(value, unit))]
     if len(front) > 1:
         joined = " ".join(f"{x_axis.at(x):.1f},{y_axis.at(y):.1f}" for x, y in front)
         parts.append(f'<polyline class="front" points="{joined}"/>')
@@ -103,17 +99,6 @@ def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
         if not front or y < front[-1][1]:
             front.append((x, y))
     return front
-
-
-def _grid(x_axis: Axis, y_axis: Axis, unit: str) -> Iterator[str]:
-    for value in x_axis.ticks():
-        x = x_axis.at(value)
-        yield f'<line class="grid" x1="{x:.1f}" y1="16" x2="{x:.1f}" y2="{HEIGHT - BOTTOM}"/>'
-        yield f'<text class="middle" x="{x:.1f}" y="{HEIGHT - BOTTOM + 18}">{seconds(value)}</text>'
-    for value in y_axis.ticks():
-        y = y_axis.at(value)
-        yield f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{WIDTH - 20}" y2="{y:.1f}"/>'
-        yield f'<text class="end" x="{LEFT - 8}" y="{y + 4:.1f}">{decimal(value, unit)}</text>'
 
 
 def _table(answer: Answer) -> str:

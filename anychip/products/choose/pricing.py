@@ -34,13 +34,6 @@ from anychip.simulate import simulate
 from anychip.units import binary
 
 
-def trains(graph: Graph) -> bool:
-    """Whether the workload has backward passes or optimizer steps."""
-    phases = ("backward", "optimizer")
-    played = (graph.segments[index] for index in set(graph.path))
-    return any(node.place.phase in phases for segment in played for node in segment.nodes)
-
-
 @dataclass(frozen=True, slots=True)
 class Priced:
     """One chip's share of the work, before instances and prices.
@@ -145,7 +138,7 @@ def _offered(chip: Chip, count: int, stored: str, instance: Instance | None, ter
 def _candidate(base: Candidate, chip: Chip, variant: Variant, count: int) -> Candidate:
     base = dataclasses.replace(base, numerics=variant.label)
     side_by_side = copies_of(chip, variant.graph.memory.peak_bytes) if count == 1 else 0
-    if chip.inference_only and trains(variant.graph):
+    if chip.inference_only and variant.recording.trains:
         return dataclasses.replace(base, reason="made for inference, not for training")
     peak_bytes, each_bytes = variant.graph.memory.peak_bytes, chip.main_memory.capacity_bytes
     base = dataclasses.replace(base, peak_bytes=peak_bytes, capacity_bytes=count * each_bytes)
@@ -166,7 +159,7 @@ def _candidate(base: Candidate, chip: Chip, variant: Variant, count: int) -> Can
         bound_by=priced.profile.bound_by,
         rests_on=priced.profile.rests_on,
         notes=priced.notes,
-        migration=differences(variant.graph, variant, chip, priced.profile.memory),
+        migration=differences(variant.recording, variant.replaced, chip, priced.profile.memory),
         roofline=_roofline(priced.profile, copies),
     )
 
@@ -229,7 +222,7 @@ def price(chip: Chip, variant: Variant, count: int = 1, *, one_core: bool = True
         notes.append(f"tensor parallel over {count} chips: division and ring assumed, {CHIP_LINK} published")
     runs = max(1, sum(portion.count for portion in (profile.unit, profile.first) if portion is not None))
     seconds = profile.seconds(profile.unit.division.total) / pieces + exchange / runs
-    span = time_span(chip, training=trains(variant.graph), format_name=variant.label)
+    span = time_span(chip, training=variant.recording.trains, format_name=variant.label)
     energy = profile.unit.energy.total_j
     per_piece = None if energy is None else Range(energy.low, energy.value, energy.high).times(1 / pieces)
     return Priced(profile, ranged(seconds, span), per_piece, tuple(notes))

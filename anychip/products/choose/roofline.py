@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from html import escape
 
 from anychip.products.choose.answer import Answer
-from anychip.products.choose.axes import BOTTOM, HEIGHT, LEFT, WIDTH, Axis
+from anychip.products.choose.axes import BOTTOM, HEIGHT, LEFT, WIDTH, Axis, grid
 from anychip.products.choose.candidate import Candidate, RooflinePoint
 from anychip.units import decimal
 
@@ -28,7 +28,7 @@ def roofline_of(answer: Answer) -> str:
         HEIGHT - BOTTOM,
         16,
     )
-    parts = [*_grid(x_axis, y_axis)]
+    parts = [*grid(x_axis, y_axis, _intensity, _rate)]
     heights: list[float] = []
     for candidate, point in sorted(points, key=lambda pair: -pair[1].peak_flops_per_second):
         height = y_axis.at(point.peak_flops_per_second) + 4
@@ -53,19 +53,16 @@ def _roof(c: Candidate, point: RooflinePoint, x_axis: Axis, y_axis: Axis, label_
     x, y = x_axis.at(point.flops_per_byte), y_axis.at(point.flops_per_second)
     roof = min(point.peak_flops_per_second, point.flops_per_byte * point.peak_bytes_per_second)
     share = point.flops_per_second / roof
-    title = f"{c.chip} {c.numerics}: {decimal(point.flops_per_second, 'flop/s')}, {share:.0%} of its roof"
+    title = f"{c.chip} {c.numerics}: {_rate(point.flops_per_second)}, {share:.0%} of its roof"
     yield f'<line class="front" x1="{x:.1f}" y1="{y:.1f}" x2="{x:.1f}" y2="{y_axis.at(roof):.1f}"/>'
     yield f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="5"><title>{escape(title)}</title></circle>'
     right = x_axis.at(x_axis.high) + 6
-    yield (f'<text class="label" x="{right:.1f}" y="{label_y:.1f}">{escape(c.chip)} {share:.0%}</text>')
+    yield f'<text class="label" x="{right:.1f}" y="{label_y:.1f}">{escape(c.chip)} {share:.0%}</text>'
 
 
-def _grid(x_axis: Axis, y_axis: Axis) -> Iterator[str]:
-    for value in x_axis.ticks():
-        x = x_axis.at(value)
-        yield f'<line class="grid" x1="{x:.1f}" y1="16" x2="{x:.1f}" y2="{HEIGHT - BOTTOM}"/>'
-        yield f'<text class="middle" x="{x:.1f}" y="{HEIGHT - BOTTOM + 18}">{value:g} flop/byte</text>'
-    for value in y_axis.ticks():
-        y = y_axis.at(value)
-        yield f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{WIDTH - 90}" y2="{y:.1f}"/>'
-        yield f'<text class="end" x="{LEFT - 8}" y="{y + 4:.1f}">{decimal(value, "flop/s")}</text>'
+def _intensity(value: float) -> str:
+    return f"{value:g} flop/byte"
+
+
+def _rate(value: float) -> str:
+    return decimal(value, "flop/s")

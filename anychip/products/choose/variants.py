@@ -10,7 +10,7 @@ from anychip.chips import Chip, choices
 from anychip.errors import NotModelled
 from anychip.operators import Form
 from anychip.products.choose.copies import Exchange, exchange_of
-from anychip.products.choose.question import Question
+from anychip.products.choose.migration import Recording, recorded
 from anychip.programs.graph import Graph
 from anychip.programs.retype import REPLACED, retyped
 
@@ -27,6 +27,7 @@ class Variant:
         graph: retyped where needed.
         numerics: to ask each chip for; None takes the chip's own.
         exchange: what several chips would send each other.
+        recording: what the workload shows of itself, whatever the chip.
         replaced: formats of the script that the chip does not compute with, and what stands for them.
         known_forms: meanings of its calls, shared by all chips.
     """
@@ -35,6 +36,7 @@ class Variant:
     graph: Graph
     numerics: str | None
     exchange: Exchange
+    recording: Recording
     replaced: tuple[tuple[str, str], ...] = ()
     known_forms: dict[Any, tuple[Form, ...]] = field(default_factory=dict[Any, "tuple[Form, ...]"])
 
@@ -72,26 +74,23 @@ class Variants:
         for name in _NEAREST:
             if name in self._used and not computes(chip, name):
                 instead = next(other for other in _NEAREST[name] if other == "fp32" or computes(chip, other))
-                return self._of(instead if label == name else label, (name,), instead, None)
+                shown = instead if label == name else label
+                return self._of(shown, (name,), instead, None, ((name, instead),))
         return self._of(label, (), "", None)
 
-    def _of(self, label: str, replaced: tuple[str, ...], instead: str, numerics: str | None) -> Variant:
-        key = (replaced, instead, numerics)
+    def _of(
+        self,
+        label: str,
+        retyping: tuple[str, ...],
+        instead: str,
+        numerics: str | None,
+        replaced: tuple[tuple[str, str], ...] = (),
+    ) -> Variant:
+        key = (retyping, instead, numerics)
         if key not in self._made:
-            graph = retyped(self._graph, instead, replaced) if replaced else self._graph
-            lacking = ((replaced[0], instead),) if len(replaced) == 1 else ()
-            self._made[key] = Variant(label, graph, numerics, exchange_of(graph), lacking)
+            graph = retyped(self._graph, instead, retyping) if retyping else self._graph
+            self._made[key] = Variant(label, graph, numerics, exchange_of(graph), recorded(graph), replaced)
         return self._made[key]
-
-
-def variants(graph: Graph, question: Question, chip: Chip) -> tuple[Variant, ...]:
-    """The workload on one chip in every format that the question names.
-
-    Raises:
-        NotModelled: the chip does not compute with one of them.
-    """
-    made = Variants(graph)
-    return tuple(made.on(chip, stored) for stored in question.stored)
 
 
 def computes(chip: Chip, format_name: str) -> bool:

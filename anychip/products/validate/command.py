@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
-from statistics import fmean, median, quantiles
 
 from rich.console import Console
 from rich.progress import Progress
@@ -18,6 +17,7 @@ from rich.table import Table
 
 from anychip.errors import InvalidInput
 from anychip.products.arguments import Parser
+from anychip.products.validate.figures import figures, groups_of
 from anychip.products.validate.held_out import leave_one_chip_out
 from anychip.products.validate.intervals import Interval, Ranking, intervals, ranking
 from anychip.products.validate.rows import Measured, predicted, read_rows, timed
@@ -76,28 +76,8 @@ def main(argv: Sequence[str]) -> int:
     if options.html is not None:
         from anychip.products.validate.page import page_of
 
-        write_text(options.html, (page_of(done, how, groups_of(done), spans, order, left),))
+        write_text(options.html, (page_of(done, how, spans, order, left),))
     return 0
-
-
-def figures(rows: Sequence[Measured]) -> dict[str, float]:
-    """Count, mean and median absolute error, median signed error and 90th percentile, in percent."""
-    errors = [100 * row.error for row in rows]
-    absolute = sorted(map(abs, errors))
-    tail = quantiles(absolute, n=10)[-1] if len(absolute) > 1 else absolute[0]
-    return {
-        "rows": len(rows), "mape": fmean(absolute), "median": median(absolute), "bias": median(errors),
-        "p90": tail,
-    }  # fmt: skip
-
-
-def groups_of(rows: Sequence[Measured]) -> dict[tuple[str, str, str], list[Measured]]:
-    """Rows by class and format (chip empty), and by chip too, in order."""
-    groups: dict[tuple[str, str, str], list[Measured]] = {}
-    for row in rows:
-        groups.setdefault((row.kind, row.dtype, ""), []).append(row)
-        groups.setdefault((row.kind, row.dtype, row.chip), []).append(row)
-    return {key: groups[key] for key in sorted(groups)}
 
 
 def _show(rows: Sequence[Measured], left: Counter[str], how: str, console: Console) -> None:

@@ -110,7 +110,7 @@ def leave_one_chip_out(rows: Sequence[Timed], tell: Callable[[str], None] = lamb
 
 
 def searched(family: Family, rows: Sequence[Timed]) -> dict[str, float]:
-    """Constants with the least mean absolute error of the logarithm on the rows, by coordinate search."""
+    """Constants with the least mean error on the rows, chips weighing alike, by coordinate search."""
     best = family.start(catalogue_chip(rows[0].chip))
     least = _loss(family, best, rows)
     for factor in _FACTORS:
@@ -132,7 +132,7 @@ def _loss(family: Family, constants: Constants, rows: Iterable[Timed]) -> float:
     replay = Replay(lambda chip: family.altered(catalogue_chip(chip), constants))
     by_chip: dict[str, list[float]] = {}
     for row in rows:
-        error = abs(replay.seconds(row.chip, row) / row.measured_s - 1)
+        error = abs(replay.seconds(row) / row.measured_s - 1)
         by_chip.setdefault(row.chip, []).append(min(error, 2.0))
     return fmean(fmean(errors) for errors in by_chip.values())
 

@@ -6,10 +6,11 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
-from importlib.resources import files
 
+from anychip.products.validate.figures import figures, groups_of
 from anychip.products.validate.intervals import Interval, Ranking
 from anychip.products.validate.rows import Measured
+from anychip.profile.html import html_page, page_style
 from anychip.units import seconds
 
 _SIZE, _MARGIN, _MOST = 380, 52, 1500
@@ -19,7 +20,6 @@ _COLOURS = ("#0b7285", "#c2410c", "#5f3dc4", "#2b8a3e", "#a61e4d", "#1864ab", "#
 def page_of(
     rows: Sequence[Measured],
     how: str,
-    groups: Mapping[tuple[str, str, str], Sequence[Measured]],
     spans: Sequence[Interval],
     order: Ranking,
     left: Counter[str],
@@ -29,12 +29,11 @@ def page_of(
     Args:
         rows: with predictions.
         how: the constants were found.
-        groups: rows by class, format and chip.
         spans: intervals.
         order: ranking agreement.
         left: rows left out, by reason.
     """
-    style = (files("anychip.profile") / "page.css").read_text(encoding="utf-8")
+    groups = groups_of(rows)
     chips = sorted({row.chip for row in rows})
     colours = {chip: _COLOURS[number % len(_COLOURS)] for number, chip in enumerate(chips)}
     legend = " ".join(f'<b style="color:{colours[chip]}">{escape(chip)}</b>' for chip in chips)
@@ -57,14 +56,13 @@ def page_of(
         + "".join(f"<li>{count:,}: {escape(why)}</li>" for why, count in left.most_common())
         + "</ul>",
     ]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        "<title>Predicted and measured</title>\n"
-        f"<style>html {{ color-scheme: light dark; }} body {{ margin: 0; }}\n{style}"
+    style = (
+        f"{page_style()}"
         ".plots { display: flex; flex-wrap: wrap; gap: 12px; } figure { margin: 0; width: 300px; }\n"
-        "figcaption { text-align: center; font-size: 13px; }</style>\n</head>\n"
-        f'<body><main class="anychip">{"".join(body)}</main></body>\n</html>\n'
+        "figcaption { text-align: center; font-size: 13px; }"
     )
+    fragment = f'<style>{style}</style>\n<main class="anychip">{"".join(body)}</main>'
+    return html_page("Predicted and measured", fragment)
 
 
 def _scatter(rows: Sequence[Measured], colours: Mapping[str, str]) -> str:
@@ -97,8 +95,6 @@ def _axes(low: float, high: float, at: Callable[[float], float]) -> Iterator[str
 
 
 def _errors(groups: Mapping[tuple[str, str, str], Sequence[Measured]]) -> str:
-    from anychip.products.validate.command import figures
-
     rows: list[str] = []
     for (kind, dtype, chip), mine in groups.items():
         found = figures(mine)

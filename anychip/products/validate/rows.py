@@ -6,7 +6,6 @@ host's time to launch one operator, which is added here as the method's, not the
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -17,8 +16,9 @@ from pathlib import Path
 from anychip import chips
 from anychip.chips import Chip
 from anychip.compile import Lowering
-from anychip.errors import AnychipError, InvalidInput, NotModelled
+from anychip.errors import AnychipError, NotModelled
 from anychip.facts import Fact, Source
+from anychip.products.published_rows import published_rows
 from anychip.programs.graph import Node, View
 from anychip.simulate import Player
 
@@ -54,8 +54,18 @@ _REQUIRED = ("chip", "op", "batch", "m", "n", "k", "dtype", "measured_ms", "meth
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A row with its prediction."""
+class Row:
+    """A published timing of one operator.
+
+    Args:
+        line: in its file.
+        chip: name in the catalogue.
+        op: as the file spells it.
+        kind: its class.
+        dtype: of operands.
+        shape: (batch, m, n, k).
+        measured_s: seconds.
+    """
 
     line: int
     chip: str
@@ -64,6 +74,23 @@ class Measured:
     dtype: str
     shape: tuple[int, int, int, int]
     measured_s: float
+
+
+@dataclass(frozen=True)
+class Timed(Row):
+    """A row that can be replayed.
+
+    Args:
+        host_s: part of the measured time that is the method's, not the chip's.
+    """
+
+    host_s: float
+
+
+@dataclass(frozen=True)
+class Measured(Row):
+    """A row with its prediction."""
+
     predicted_s: float
 
     @property
@@ -167,17 +194,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     Raises:
         InvalidInput: the file cannot be read, or lacks columns.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            rows = [dict(row) | {"line": str(reader.line_num)} for row in reader]
-            columns = reader.fieldnames or []
-    except OSError as error:
-        raise InvalidInput(f"{path}: {error.strerror}; give the folder with --data") from error
-    missing = [name for name in _REQUIRED if name not in columns]
-    if missing:
-        raise InvalidInput(f"{path}: columns {', '.join(missing)} are missing; it has {', '.join(columns)}")
-    return rows
+    return published_rows(path, _REQUIRED, "give the folder with --data")
 
 
 ChipOf = Callable[[str], Chip]
@@ -199,41 +216,16 @@ class Replay:
         self._chip_of = chip_of
         self._pricers: dict[str, tuple[Chip, Lowering, Player]] = {}
 
-    def seconds(self, chip_name: str, row: Timed) -> float:
-        """What the row's calls take there, with the host's share that its method measures."""
-        if chip_name not in self._pricers:
-            chip = self._chip_of(chip_name)
-            self._pricers[chip_name] = (chip, Lowering(chip), Player(chip))
-        chip, lowering, player = self._pricers[chip_name]
+    def seconds(self, row: Timed) -> float:
+        """What the row's calls take, with the host's share that its method measures."""
+        if row.chip not in self._pricers:
+            chip = self._chip_of(row.chip)
+            self._pricers[row.chip] = (chip, Lowering(chip), Player(chip))
+        chip, lowering, player = self._pricers[row.chip]
         nodes = nodes_of(row.op, row.dtype, *row.shape)
         forms = [form for node in nodes for form in lowering.forms(node)]
         ticks = sum(player.span(lowering.nest(form)).ticks for form in forms)
         return ticks / chip.clock_hz + row.host_s
-
-
-@dataclass(frozen=True)
-class Timed:
-    """A row as it was measured.
-
-    Args:
-        line: in its file.
-        chip: name in the catalogue.
-        op: as the file spells it.
-        kind: its class.
-        dtype: of operands.
-        shape: (batch, m, n, k).
-        measured_s: seconds.
-        host_s: part of them that is the method's.
-    """
-
-    line: int
-    chip: str
-    op: str
-    kind: str
-    dtype: str
-    shape: tuple[int, int, int, int]
-    measured_s: float
-    host_s: float
 
 
 def timed(rows: Iterable[Mapping[str, str]], shortest_s: float) -> tuple[list[Timed], Counter[str]]:
@@ -263,7 +255,7 @@ def predicted(rows: Iterable[Timed], chip_of: ChipOf = catalogue_chip) -> list[M
     return [
         Measured(
             row.line, row.chip, row.op, row.kind, row.dtype, row.shape, row.measured_s,
-            replay.seconds(row.chip, row),
+            replay.seconds(row),
         )
         for row in rows
     ]  # fmt: skip

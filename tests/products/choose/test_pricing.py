@@ -14,7 +14,7 @@ from anychip.products.choose.copies import joined
 from anychip.products.choose.export import as_json
 from anychip.products.choose.pricing import candidates, price
 from anychip.products.choose.question import Question
-from anychip.products.choose.variants import variants
+from anychip.products.choose.variants import Variants
 from anychip.programs.graph import Graph, Mark, Memory
 from anychip.programs.retype import retyped
 from tests.profile.workload import forward_graph, graph
@@ -44,7 +44,7 @@ def test_cost_is_price_times_time() -> None:
 
 
 def test_more_bandwidth_is_never_slower() -> None:
-    variant = variants(forward_graph(), Question(), chips.by_name("a10g"))[0]
+    variant = Variants(forward_graph()).on(chips.by_name("a10g"), "captured")
     chip = chips.by_name("a10g")
     links = {
         name: dataclasses.replace(link, bytes_per_second=2 * link.bytes_per_second)
