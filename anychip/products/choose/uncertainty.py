@@ -1,8 +1,8 @@
 """Between which multiples of a predicted time the measurement is expected, as Facts.
 
 Where operators of a family were published, eight of ten of them lay within: the interval of
-``anychip validate --leave-one-chip-out``, whose constants never saw the chip. Elsewhere it is a judgement,
-and says so.
+``anychip validate --leave-one-chip-out``, which searches constants again without the chip. Elsewhere it is
+a judgement, and says so.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _READ_ON = "2026-11-23"
 
 
 def _held_out(low: float, high: float, rows: str) -> Fact:
-    where = f"80 % of {rows}, predicted with constants that never saw their chip"
+    where = f"80 % of {rows}, constants of products searched again without their chip"
     return Fact(1.0, "x", Source("fitted", where, _READ_ON), low, high)
 
 

@@ -4,6 +4,10 @@ The fitted constants of a family are fields of a block or a link. Here they are 
 of the rows of the family's other chips, and the rows of the chip that was left out are predicted with what
 was found. Datasheet facts of that chip stay its own: that is what carries constants over to a chip that
 nobody measured.
+
+Two things remain that did see the chip: the search starts from the catalogue's constants, which were fitted
+to all chips, and moves them only where the other chips' errors shrink; and what is not searched (results that
+hide latencies, cache shares, the measuring method's launch offsets, power caps) stays as fitted to all.
 """
 
 from __future__ import annotations
@@ -88,7 +92,7 @@ FAMILIES = (
 
 
 def leave_one_chip_out(rows: Sequence[Timed], tell: Callable[[str], None] = lambda _: None) -> list[Measured]:
-    """Every row of a family predicted with constants that never saw its chip.
+    """Every row of a family predicted with constants searched again without its chip.
 
     Families with a single chip are left out: nothing is known without it.
 
