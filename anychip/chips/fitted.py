@@ -76,6 +76,17 @@ REGISTER_LOAD_BYTES_PER_CYCLE = _fact(11.8, "byte/cycle", _ROWS, 9.0, 16.0)
 #: Joules per fp32 flop outside tensor cores at 12 nm, scaled with the node; it caps low-power boards.
 _SIMT_J_PER_FLOP = 14.3e-12
 
+_EVENTS = Source("fitted", "gpu_ops.csv: event-timed eager calls, by operator class", _READ_ON)
+#: Host time inside one event-timed eager call, by operator class: the method's, not the chip's.
+EVENT_S = {
+    "linear": _fact(53e-6, "s", _EVENTS),
+    "bmm": _fact(31e-6, "s", _EVENTS),
+    "matmul": _fact(28e-6, "s", _EVENTS),
+    "softmax": _fact(26e-6, "s", _EVENTS),
+    "layernorm": _fact(32e-6, "s", _EVENTS),
+    "elementwise": _fact(16e-6, "s", _EVENTS),
+}
+
 #: Fitted parameters of the SystolicArray of a NeuronCore.
 TENSOR_ENGINE = {"efficiency": _fact(0.86, "1", _ENCODERS, 0.55, 1.0)}
 #: Fitted parameters of the vector and scalar engines of a NeuronCore.

@@ -22,7 +22,7 @@ def published_rows(path: Path, columns: Sequence[str], advice: str) -> list[dict
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
+            reader = csv.DictReader(file, restval="", restkey="beyond")
             rows = [dict(row) | {"line": str(reader.line_num)} for row in reader]
             found = reader.fieldnames or []
     except OSError as error:

@@ -1,88 +1,199 @@
-"""Replaying measured operators: rows to calls, method to offset, and bad files."""
+"""Replaying measurements: rows to workloads by rules, what is left out and why, and bad files."""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from anychip.errors import InvalidInput, NotModelled
+from anychip.chips import Chip
+from anychip.errors import AnychipError, InvalidDescription, InvalidInput, NotModelled
 from anychip.products.validate import main
-from anychip.products.validate.held_out import FAMILIES, leave_one_chip_out, searched
-from anychip.products.validate.intervals import intervals, ranking
-from anychip.products.validate.rows import Measured, catalogue_chip, nodes_of, predicted, read_rows, timed
+from anychip.products.validate.flow import validated
+from anychip.products.validate.held_out import FAMILIES, searched
+from anychip.products.validate.intervals import intervals
+from anychip.products.validate.kinds import KINDS, files_of, reading
+from anychip.products.validate.mapping import rules, settled
+from anychip.products.validate.operators import Call, nodes_of, predict
+from anychip.products.validate.question import REASONS, Measured, Out, Reading, catalogue_chip
+from anychip.products.validate.ranking import rankings
 
 HEADER = "chip,op,batch,m,n,k,dtype,measured_ms,split,framework,method,source\n"
 
 
-def file_of(folder: Path, *rows: str) -> Path:
-    path = folder / "gpu_ops.csv"
-    path.write_text(HEADER + "".join(row + "\n" for row in rows))
+def file_of(folder: Path, *rows: str, name: str = "gpu_ops.csv", header: str = HEADER) -> Path:
+    path = folder / name
+    path.write_text(header + "".join(row + "\n" for row in rows))
     return path
+
+
+def read(path: Path, shortest_s: float = 20e-6) -> Reading:
+    ((file, kind),) = files_of(path)[0]
+    return reading(file, kind, shortest_s)
+
+
+def answers(path: Path, chip_of: Callable[[str], Chip] = catalogue_chip) -> list[Measured]:
+    ((file, kind),) = files_of(path)[0]
+    return kind.predict(reading(file, kind, 1e-6).questions, chip_of)[0]
 
 
 def test_a_row_becomes_the_call_that_was_timed() -> None:
     (node,) = nodes_of("linear", "fp32", 1, 64, 128, 256)
     assert node.operator == "aten.addmm.default"
     assert [view.shape for view in node.inputs] == [(128,), (64, 256), (256, 128)]
-    with pytest.raises(NotModelled, match="operator rope: no call"):
-        nodes_of("rope", "fp32", 1, 1, 1, 1)
+    with pytest.raises(NotModelled, match="operator conv: no call"):
+        nodes_of("conv", "fp32", 1, 1, 1, 1)
     assert len(nodes_of("linear_backward", "fp32", 1, 64, 128, 256)) == 3
 
 
 def test_event_timed_calls_contain_the_hosts_launch(tmp_path: Path) -> None:
     kernel = "A100-SXM4-80GB,linear,1,4096,4096,4096,fp16,0.6,x,pytorch,profiled kernel time,a"
     events = kernel.replace("profiled kernel time", "CUDA/HIP events around one call")
-    rows, left = timed(read_rows(file_of(tmp_path, kernel, events)), 20e-6)
-    done = predicted(rows)
-    assert not left
-    assert done[1].predicted_s - done[0].predicted_s == pytest.approx(53e-6)
-    assert 0.8 < done[0].predicted_s / done[0].measured_s < 1.2
+    first, second = read(file_of(tmp_path, kernel, events)).questions
+    assert isinstance(first, Call) and isinstance(second, Call)
+    assert first.host_s == 0 < second.host_s
+    done = answers(tmp_path / "gpu_ops.csv")
+    assert done[1].predicted - done[0].predicted == pytest.approx(second.host_s)
+    assert 0.8 < done[0].predicted / done[0].measured < 1.2
 
 
-def test_rows_that_cannot_be_replayed_are_counted(tmp_path: Path) -> None:
-    rows = read_rows(
+def test_rows_are_excluded_with_a_reason_or_broken_with_a_column(tmp_path: Path) -> None:
+    found = read(
         file_of(
             tmp_path,
             "NOCHIP,linear,1,64,64,64,fp32,1.0,x,p,m,s",
             "T4,linear,1,64,64,64,fp32,0.001,x,p,m,s",
             "T4,linear,1,64,64,sixty,fp32,1.0,x,p,m,s",
             "T4,linear,1,64,64,64,fp32,-1.0,x,p,m,s",
+            "T4,linear,1,64,0,64,fp32,1.0,x,p,m,s",
+            "T4,erfinv,1,64,64,64,fp32,1.0,x,p,m,s",
+            "T4,linear,1,64,64,64,fp12,1.0,x,p,m,s",
+            "T4,linear,1,64",
         )
     )
-    done, left = timed(rows, 20e-6)
-    assert not done
-    assert sorted(left.values()) == [1, 1, 1, 1]
-    assert any("shorter than 20 us" in reason for reason in left)
-    assert any(reason.startswith("line 4:") for reason in left)
-    assert "line 5: measured_ms is -1.0; a time is greater than 0" in left
+    assert [(out.line, out.reason, out.because) for out in found.excluded] == [
+        (2, "chip", "chip NOCHIP"),
+        (7, "workload", "operator erfinv: no rule names its call"),
+        (8, "software", "format fp12: no call for it"),
+    ]
+    assert [str(each) for each in found.broken] == [
+        'gpu_ops.csv: line 4, column k: "sixty" is not a number',
+        "gpu_ops.csv: line 5, column measured_ms: -1.0 is impossible; it must be > 0",
+        "gpu_ops.csv: line 6, column n: 0 is impossible; it must be 1 or more",
+        'gpu_ops.csv: line 9, column measured_ms: "" is not a number',
+    ]
+    (short,) = found.questions
+    assert short.short and short.line == 3
 
 
-def test_bad_files_are_named(tmp_path: Path) -> None:
-    path = tmp_path / "other.csv"
-    path.write_text("chip,op\n")
-    with pytest.raises(InvalidInput, match=r"other.csv: columns batch, m, n, k, .* are missing"):
-        read_rows(path)
+def test_every_rule_of_the_mapping_file_is_well_formed() -> None:
+    for kind in KINDS:
+        for rule in rules(kind.name):
+            assert set(rule.when) <= {*kind.columns, *rule.when}
+            assert rule.settings or rule.exclude
+            assert bool(rule.because) == bool(rule.exclude)
+    assert len(REASONS) == 5
+
+
+def test_a_rule_with_a_reason_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mapping.toml"
+    path.write_text('[[operators]]\nwhen = { op = "x" }\nexclude = "taste"\n')
+    message = (
+        'mapping.toml: [[operators]] rule 1: exclude is "taste"; it is one of chip, workload, scale, '
+        "measurement, software"
+    )
+    with pytest.raises(InvalidDescription, match=re.escape(message)):
+        rules("operators", path)
+
+
+def test_rules_settle_a_row_and_exclude_with_its_class() -> None:
+    row = {
+        "chip": "A100-SXM4-80GB x4 (TP4)",
+        "model": "GPT-3 175B one layer",
+        "phase": "decode",
+        "op": "Q_K_V",
+    }
+    said = settled("layers", row)
+    assert (said["chip"], said["shards"], said["class"]) == ("A100-SXM4-80GB", "4", "layer decode")
+    with pytest.raises(Out) as out:
+        settled("layers", row | {"op": "AllReduce_MHA"})
+    assert (out.value.reason, out.value.kind) == ("scale", "collectives")
+
+
+def test_files_are_told_by_their_columns(tmp_path: Path) -> None:
+    other = file_of(tmp_path, header="chip,op\n", name="other.csv")
+    with pytest.raises(InvalidInput, match=r"other.csv: columns chip, op are of no kind that is known"):
+        files_of(other)
+    with pytest.raises(InvalidInput, match="no file of measurements in it"):
+        files_of(tmp_path)
+    file_of(tmp_path)
+    known, unknown = files_of(tmp_path)
+    assert [(path.name, kind.name) for path, kind in known] == [("gpu_ops.csv", "operators")]
+    assert unknown == [other]
     with pytest.raises(InvalidInput, match="No such file"):
-        read_rows(tmp_path / "absent.csv")
+        files_of(tmp_path / "absent.csv")
 
 
-def test_the_command_prints_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = file_of(tmp_path, "T4,softmax,1,4096,1024,,fp32,0.2,x,p,m,s")
+def test_attention_and_layers_become_calls(tmp_path: Path) -> None:
+    header = (
+        "chip,op,batch,q_tokens,kv_cache_tokens,q_heads_local,kv_heads_local,head_dim,dtype,x,median_ms\n"
+    )
+    path = file_of(
+        tmp_path,
+        "A100-SXM4-80GB,attention_decode,32,1,2048,32,4,128,fp16,b,0.1",
+        "A100-SXM4-80GB,attention_decode,64,1,2048,32,4,128,fp16,b,0.2",
+        "A100-SXM4-80GB,attention_prefill,1,4096,0,32,4,128,fp16,b,1.0",
+        name="attention.csv",
+        header=header,
+    )
+    small, large, prompt = answers(path)
+    assert 0 < small.predicted < large.predicted < prompt.predicted
+    assert (small.kind, prompt.kind) == ("attention decode", "attention prefill")
+    header = "chip,model,phase,batch,input_len,context_len,op,dtype,measured_ms,source\n"
+    path = file_of(
+        tmp_path,
+        "A100-SXM4-80GB x4 (TP4),GPT-3 175B one layer,prefill,8,2048,2048,W1_proj,fp16,17,s",
+        name="layer.csv",
+        header=header,
+    )
+    (call,) = read(path).questions
+    assert isinstance(call, Call)
+    assert (call.op, call.shape) == ("linear", (1, 8 * 2048, 12288, 12288))
+
+
+def test_the_command_prints_tables_and_writes_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = file_of(
+        tmp_path, "T4,softmax,1,4096,1024,,fp32,0.2,x,p,m,s", "T4,softmax,1,none,1024,,fp32,0.2,x,p,m,s"
+    )
     assert main(["--data", str(path), "--json", str(tmp_path / "out.json")]) == 0
-    assert "softmax" in capsys.readouterr().out
-    assert '"predicted_s"' in (tmp_path / "out.json").read_text()
+    told = capsys.readouterr().out
+    assert "softmax" in told
+    assert 'gpu_ops.csv: line 3, column m: "none" is not a number' in told
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert content["rows"][0]["predicted"] > 0
+    assert content["coverage"] == [{"kind": "softmax", "rows": 1, "replayed": 1, "short": 0, "excluded": {}}]
+
+
+def test_a_file_without_any_row_to_replay_says_why(tmp_path: Path) -> None:
+    path = file_of(tmp_path, "NOCHIP,linear,1,64,64,64,fp32,1.0,x,p,m,s")
+    with pytest.raises(AnychipError, match=r"gpu_ops.csv: no row can be replayed: chip NOCHIP"):
+        main(["--data", str(path)])
 
 
 @pytest.mark.parametrize(
     "op",
     ["linear_backward", "bmm_backward", "gelu_backward", "softmax_backward", "layernorm_backward",
-     "embedding", "silu_mul", "rmsnorm", "softmax", "gelu", "add"],
+     "embedding", "silu_mul", "rmsnorm", "softmax", "gelu", "add", "rope"],
 )  # fmt: skip
 def test_every_operator_has_a_price_that_grows_with_it(tmp_path: Path, op: str) -> None:
-    small, large = (f"V100,{op},8,{m},1024,512,fp32,1.0,x,p,kernel,s" for m in (256, 2048))
-    first, second = predicted(timed(read_rows(file_of(tmp_path, small, large)), 20e-6)[0])
-    assert 0 < first.predicted_s < second.predicted_s
+    rows = [f"V100,{op},8,{m},1024,512,fp32,1.0,x,p,kernel,s" for m in (256, 2048)]
+    first, second = answers(file_of(tmp_path, *rows))
+    assert 0 < first.predicted < second.predicted
 
 
 def _made_rows(tmp_path: Path, efficiency: float) -> list[str]:
@@ -94,31 +205,40 @@ def _made_rows(tmp_path: Path, efficiency: float) -> list[str]:
         for m in (512, 1024, 4096)
         for n in (512, 2048)
     ]
-    rows, _ = timed(read_rows(file_of(tmp_path, *lines)), 20e-6)
 
-    def truth(name: str) -> object:
+    def truth(name: str) -> Chip:
         chip = catalogue_chip(name)
         return family.altered(chip, family.start(chip) | {"efficiency": efficiency})
 
-    times = predicted(rows, truth)  # type: ignore
+    times = answers(file_of(tmp_path, *lines), truth)
     return [
-        line.replace(",1.0,", f",{row.predicted_s * 1e3:.6f},")
-        for line, row in zip(lines, times, strict=True)
+        line.replace(",1.0,", f",{row.predicted * 1e3:.6f},") for line, row in zip(lines, times, strict=True)
     ]
 
 
 def test_a_constant_is_found_again_without_the_chip(tmp_path: Path) -> None:
-    rows, _ = timed(read_rows(file_of(tmp_path, *_made_rows(tmp_path, 0.6))), 1e-6)
-    found = searched(FAMILIES[0], [row for row in rows if row.chip != "t4"])
-    assert found["efficiency"] == pytest.approx(0.6, rel=0.1)
-    done = leave_one_chip_out(rows)
+    path = file_of(tmp_path, *_made_rows(tmp_path, 0.6))
+    ((file, kind),) = files_of(path)[0]
+    made = reading(file, kind, 1e-6)
+    calls = [row for row in made.questions if isinstance(row, Call) and row.chip != "t4"]
+    assert searched(FAMILIES[0], calls)["efficiency"] == pytest.approx(0.6, rel=0.1)
+    done = validated([(kind, made)], "chip", lambda _: None).rows
     assert {row.chip for row in done} == {"v100", "t4", "p100"}
     assert max(abs(row.error) for row in done) < 0.08
-    assert max(abs(row.error) for row in predicted(rows)) > 0.2
+    assert max(abs(row.error) for row in predict(made.questions)[0]) > 0.2
 
 
-def _measured(chip: str, m: int, measured_s: float, predicted_s: float) -> Measured:
-    return Measured(1, chip, "linear", "linear", "fp32", (1, m, 1, 1), measured_s, predicted_s)
+def _measured(chip: str, m: int, measured: float, predicted: float, **more: object) -> Measured:
+    known = {
+        "file": "f", "line": 1, "kind": "linear", "chip": chip, "dtype": "fp32", "subject": "",
+        "metric": "latency", "unit": "s", "workload": m,
+    } | more  # fmt: skip
+    return Measured(measured=measured, predicted=predicted, **known)  # type: ignore
+
+
+def test_errors_of_rates_are_errors_of_time() -> None:
+    assert _measured("a", 1, 100.0, 50.0, rate=True).error == pytest.approx(1.0)
+    assert _measured("a", 1, 1.0, 2.0).error == pytest.approx(1.0)
 
 
 def test_intervals_are_those_of_the_other_chips() -> None:
@@ -133,10 +253,12 @@ def test_intervals_are_those_of_the_other_chips() -> None:
 
 
 def test_ranking_counts_pairs_that_differ_and_what_choosing_wrongly_costs() -> None:
-    rows = [_measured("a", 1, 1.0, 1.0), _measured("b", 1, 2.0, 0.9), _measured("c", 1, 2.05, 3.0)]
-    order = ranking(rows)
-    assert (order.pairs, order.agreed, order.calls) == (2, 1, 1)
+    rows = [_measured("t4", 1, 1.0, 1.0), _measured("l4", 1, 2.0, 0.9), _measured("v100", 1, 2.05, 3.0)]
+    orders = {order.of: order for order in rankings(rows)}
+    order = orders["time"]
+    assert (order.pairs, order.agreed, order.workloads) == (2, 1, 1)
     assert order.regret == pytest.approx(1.0)
+    assert orders.keys() == {"time", "dollars", "joules at the power limit"}
 
 
 def test_leaving_chips_out_writes_every_kind_of_report(
@@ -146,13 +268,7 @@ def test_leaving_chips_out_writes_every_kind_of_report(
     out = [f"--{kind}={tmp_path / f'out.{kind}'}" for kind in ("json", "csv", "html")]
     assert main(["--data", str(path), "--leave-one-chip-out", *out]) == 0
     told = capsys.readouterr().out
-    assert "constants never saw the chip" in told
+    assert "no constant ever saw the row's chip" in told
     assert max(map(len, told.splitlines())) <= 100
     assert (tmp_path / "out.html").read_text().count("<svg") == 1
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 19
-
-
-def test_a_file_without_any_row_to_replay_is_an_error(tmp_path: Path) -> None:
-    path = file_of(tmp_path, "NOCHIP,linear,1,64,64,64,fp32,1.0,x,p,m,s")
-    with pytest.raises(InvalidInput, match="no row can be replayed: unknown chip"):
-        main(["--data", str(path)])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean, median, quantiles
 
-from anychip.products.validate.rows import Measured
+from anychip.products.validate.question import REASONS, Excluded, Measured
 
 
 def figures(rows: Sequence[Measured]) -> dict[str, float]:
@@ -19,10 +21,51 @@ def figures(rows: Sequence[Measured]) -> dict[str, float]:
     }  # fmt: skip
 
 
-def groups_of(rows: Sequence[Measured]) -> dict[tuple[str, str, str], list[Measured]]:
-    """Rows by class and format (chip empty), and by chip too, in order."""
-    groups: dict[tuple[str, str, str], list[Measured]] = {}
+def groups_of(rows: Iterable[Measured], *more: str) -> dict[tuple[str, ...], list[Measured]]:
+    """Rows by class and format, and by further fields; rows too short to count are not in them.
+
+    Args:
+        rows: with predictions.
+        more: names of fields, such as ``"chip"`` or ``"family"``.
+    """
+    groups: dict[tuple[str, ...], list[Measured]] = {}
     for row in rows:
-        groups.setdefault((row.kind, row.dtype, ""), []).append(row)
-        groups.setdefault((row.kind, row.dtype, row.chip), []).append(row)
+        if not row.short:
+            key = (row.kind, row.dtype, *(str(getattr(row, name)) for name in more))
+            groups.setdefault(key, []).append(row)
     return {key: groups[key] for key in sorted(groups)}
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many rows of a class were replayed.
+
+    Args:
+        kind: class.
+        rows: of it.
+        replayed: with a prediction.
+        short: of them, too short to count in errors.
+        excluded: by reason.
+    """
+
+    kind: str
+    rows: int
+    replayed: int
+    short: int
+    excluded: Mapping[str, int]
+
+
+def coverage(done: Iterable[Measured], excluded: Iterable[Excluded]) -> list[Coverage]:
+    """Of every class that has a row."""
+    counts: dict[str, Counter[str]] = {}
+    for row in done:
+        counts.setdefault(row.kind, Counter()).update(["replayed", *(["short"] if row.short else [])])
+    for out in excluded:
+        counts.setdefault(out.kind, Counter())[out.reason] += 1
+    return [
+        Coverage(
+            kind, found["replayed"] + sum(found[reason] for reason in REASONS), found["replayed"],
+            found["short"], {reason: found[reason] for reason in REASONS if found[reason]},
+        )
+        for kind, found in sorted(counts.items())
+    ]  # fmt: skip

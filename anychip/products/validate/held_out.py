@@ -20,7 +20,8 @@ from typing import cast
 
 from anychip.blocks import DotUnit
 from anychip.chips import Chip, Engine
-from anychip.products.validate.rows import Measured, Replay, Timed, catalogue_chip, predicted
+from anychip.products.validate.operators import Call, Replay, seconds_of
+from anychip.products.validate.question import Question, Tell, catalogue_chip
 
 #: Rows of one chip that a search looks at, taken evenly.
 _SAMPLE = 36
@@ -49,7 +50,7 @@ class Family:
     engine: str
     constants: tuple[str, ...]
 
-    def holds(self, row: Timed, chip: Chip) -> bool:
+    def holds(self, row: Call, chip: Chip) -> bool:
         """Whether the family's constants decide the row."""
         return chip.vendor == self.vendor and row.kind in self.kinds and row.dtype in self.dtypes
 
@@ -91,29 +92,54 @@ FAMILIES = (
 )
 
 
-def leave_one_chip_out(rows: Sequence[Timed], tell: Callable[[str], None] = lambda _: None) -> list[Measured]:
-    """Every row of a family predicted with constants searched again without its chip.
-
-    Families with a single chip are left out: nothing is known without it.
+@dataclass(frozen=True, slots=True)
+class Without:
+    """What was left out of the search for constants.
 
     Args:
-        rows: of all chips.
-        tell: told what is being searched.
+        axis: ``"chip"`` or ``"model"``.
+        value: its name.
     """
-    found: list[Measured] = []
+
+    axis: str
+    value: str
+
+    def drops(self, question: Question) -> bool:
+        """Whether a row leaves."""
+        return (question.chip if self.axis == "chip" else question.family) == self.value
+
+
+def searched_gpu(rows: Sequence[Question], tell: Tell) -> Callable[[Chip], Chip]:
+    """GPU constants of each family found again on the operators among `rows`; others keep theirs."""
+    found: list[tuple[Family, dict[str, float]]] = []
     for family in FAMILIES:
-        mine = [row for row in rows if family.holds(row, catalogue_chip(row.chip))]
-        names = sorted({row.chip for row in mine})
-        for name in names if len(names) > 1 else ():
-            tell(f"{family.name} without {name}")
-            others = [row for row in mine if row.chip != name]
-            constants = searched(family, _sampled(others))
-            own = [row for row in mine if row.chip == name]
-            found += predicted(own, lambda chip: family.altered(catalogue_chip(chip), constants))  # noqa: B023
-    return found
+        mine = [row for row in rows if isinstance(row, Call) and not row.short]
+        mine = [row for row in mine if family.holds(row, catalogue_chip(row.chip))]
+        if mine:
+            tell(f"{family.name}, {len({row.chip for row in mine})} chips")
+            found.append((family, _remembered(family, _sampled(mine))))
+
+    def altered(chip: Chip) -> Chip:
+        for family, constants in found:
+            if chip.kind == "gpu" and chip.vendor == family.vendor:
+                chip = family.altered(chip, constants)
+        return chip
+
+    return altered
 
 
-def searched(family: Family, rows: Sequence[Timed]) -> dict[str, float]:
+_KNOWN: dict[tuple[str, tuple[tuple[str, int], ...]], dict[str, float]] = {}
+
+
+def _remembered(family: Family, rows: Sequence[Call]) -> dict[str, float]:
+    """A search done before on the same rows is not done again."""
+    key = (family.name, tuple((row.file, row.line) for row in rows))
+    if key not in _KNOWN:
+        _KNOWN[key] = searched(family, rows)
+    return _KNOWN[key]
+
+
+def searched(family: Family, rows: Sequence[Call]) -> dict[str, float]:
     """Constants with the least mean error on the rows, chips weighing alike, by coordinate search."""
     best = family.start(catalogue_chip(rows[0].chip))
     least = _loss(family, best, rows)
@@ -132,17 +158,17 @@ def searched(family: Family, rows: Sequence[Timed]) -> dict[str, float]:
     return best
 
 
-def _loss(family: Family, constants: Constants, rows: Iterable[Timed]) -> float:
+def _loss(family: Family, constants: Constants, rows: Iterable[Call]) -> float:
     replay = Replay(lambda chip: family.altered(catalogue_chip(chip), constants))
     by_chip: dict[str, list[float]] = {}
     for row in rows:
-        error = abs(replay.seconds(row) / row.measured_s - 1)
+        error = abs(seconds_of(replay, row) / row.measured - 1)
         by_chip.setdefault(row.chip, []).append(min(error, 2.0))
     return fmean(fmean(errors) for errors in by_chip.values())
 
 
-def _sampled(rows: Sequence[Timed]) -> list[Timed]:
-    by_chip: dict[str, list[Timed]] = {}
+def _sampled(rows: Sequence[Call]) -> list[Call]:
+    by_chip: dict[str, list[Call]] = {}
     for row in rows:
         by_chip.setdefault(row.chip, []).append(row)
     return [row for mine in by_chip.values() for row in mine[:: max(1, len(mine) // _SAMPLE)]]

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from math import exp
 from statistics import quantiles
 
-from anychip.products.validate.rows import Measured
+from anychip.products.validate.question import Measured
 
 #: Rows that an interval needs.
 _FEWEST = 20
-#: Measurements that are nearer to each other than this cannot be ranked.
-_CLOSE = 1.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +40,8 @@ def intervals(rows: Iterable[Measured]) -> list[Interval]:
     """Of every class and format that at least two chips were measured in."""
     groups: dict[tuple[str, str], dict[str, list[float]]] = {}
     for row in rows:
+        if row.short:
+            continue
         groups.setdefault((row.kind, row.dtype), {}).setdefault(row.chip, []).append(-row.log_ratio)
     made: list[Interval] = []
     for (kind, dtype), by_chip in sorted(groups.items()):
@@ -62,40 +61,3 @@ def intervals(rows: Iterable[Measured]) -> list[Interval]:
 def _tails(errors: Sequence[float]) -> tuple[float, float]:
     cuts = quantiles(errors, n=10)
     return cuts[0], cuts[-1]
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """Whether predictions order chips as measurements do.
-
-    Args:
-        pairs: of chips on the same call, measured more than 10 % apart.
-        agreed: of them that the predictions order alike.
-        calls: measured on two chips or more.
-        regret: mean excess time of the chip that the predictions would choose, over the best.
-    """
-
-    pairs: int
-    agreed: int
-    calls: int
-    regret: float
-
-
-def ranking(rows: Iterable[Measured]) -> Ranking:
-    """Of all calls that several chips were measured on."""
-    calls: dict[tuple[object, ...], dict[str, Measured]] = {}
-    for row in rows:
-        calls.setdefault((row.op, row.dtype, row.shape), {})[row.chip] = row
-    pairs = agreed = 0
-    regrets: list[float] = []
-    for by_chip in calls.values():
-        if len(by_chip) < 2:
-            continue
-        chosen = min(by_chip.values(), key=lambda row: row.predicted_s)
-        regrets.append(chosen.measured_s / min(row.measured_s for row in by_chip.values()) - 1)
-        for one, other in combinations(by_chip.values(), 2):
-            slow, fast = sorted((one.measured_s, other.measured_s), reverse=True)
-            if slow > _CLOSE * fast:
-                pairs += 1
-                agreed += (one.measured_s < other.measured_s) == (one.predicted_s < other.predicted_s)
-    return Ranking(pairs, agreed, len(regrets), sum(regrets) / len(regrets) if regrets else 0.0)

@@ -1,0 +1,56 @@
+"""Published timings of the operators of one layer of a language model, split over several chips."""
+
+from __future__ import annotations
+
+from anychip.chips.fitted import EVENT_S
+from anychip.products.validate.mapping import settled
+from anychip.products.validate.operators import FORMATS, Call, chip_named
+from anychip.products.validate.question import Out, Row, extent, number
+
+#: Of a file of this kind.
+COLUMNS = ("chip", "model", "phase", "batch", "input_len", "context_len", "op", "dtype", "measured_ms")
+
+
+def read(file: str, row: Row, shortest_s: float) -> Call:
+    """The call that one chip of the group makes."""
+    said = settled("layers", row)
+    kind = said.get("class", "layer")
+    for needed in ("call", "hidden", "heads", "class"):
+        if needed not in said:
+            raise Out("workload", f"{row['model']}, {row['op']}: no rule gives {needed}", kind)
+    if row["dtype"] not in FORMATS:
+        raise Out("software", f"format {row['dtype']}: no call for it", kind)
+    hidden, heads, shards = int(said["hidden"]), int(said["heads"]), int(said.get("shards", "1"))
+    batch, decode = extent(row, "batch"), row["phase"] == "decode"
+    op, shape = _shape(
+        said["call"], hidden, heads, shards, batch, 1 if decode else extent(row, "input_len"),
+        extent(row, "context_len"),
+    )  # fmt: skip
+    host = {"bmm": "matmul", "linear": "matmul", "gelu": "elementwise"}.get(op, op)
+    measured_s = 1e-3 * number(row, "measured_ms")
+    return Call(
+        file=file, line=int(row["line"]), kind=kind, chip=chip_named(said.get("chip", row["chip"]), kind),
+        dtype=row["dtype"], subject=f"{row['op']} {op} {'x'.join(map(str, shape))}", metric="latency",
+        unit="s", measured=measured_s, short=measured_s < shortest_s, family=row["model"],
+        workload=(op, row["dtype"], shape), op=op, shape=shape, host_s=EVENT_S[host].value,
+    )  # fmt: skip
+
+
+def _shape(
+    call: str, hidden: int, heads: int, shards: int, batch: int, queries: int, context: int
+) -> tuple[str, tuple[int, int, int, int]]:
+    """Operator and (batch, m, n, k) on one of the chips, heads and inner width divided."""
+    rows, own, width = batch * queries, hidden // shards, hidden // heads
+    copies = batch * heads // shards
+    known = {
+        "query-key-value": ("linear", (1, rows, 3 * own, hidden)),
+        "scores": ("bmm", (copies, queries, context, width)),
+        "context": ("bmm", (copies, queries, width, context)),
+        "output": ("linear", (1, rows, hidden, own)),
+        "up": ("linear", (1, rows, 4 * own, hidden)),
+        "down": ("linear", (1, rows, hidden, 4 * own)),
+        "softmax": ("softmax", (copies, queries, context, 1)),
+        "layernorm": ("layernorm", (1, rows, hidden, 1)),
+        "gelu": ("gelu", (1, rows, 4 * own, 1)),
+    }
+    return known[call]

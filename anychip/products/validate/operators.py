@@ -1,0 +1,224 @@
+"""Published timings of single operators, and the calls that they timed.
+
+How a row was measured is part of what it measures: calls timed by events from an idle stream contain the
+host's time to launch one operator, which is added here as the method's, not the chip's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from anychip.chips import Chip
+from anychip.chips.fitted import EVENT_S
+from anychip.compile import Lowering
+from anychip.errors import AnychipError, NotModelled
+from anychip.products.validate.mapping import settled
+from anychip.products.validate.question import (
+    ChipOf,
+    Excluded,
+    Measured,
+    Out,
+    Question,
+    Row,
+    answered,
+    catalogue_chip,
+    extent,
+    number,
+)
+from anychip.programs.graph import Node, View
+from anychip.simulate import Player
+
+#: Of a file of this kind.
+COLUMNS = ("chip", "op", "batch", "m", "n", "k", "dtype", "measured_ms", "method")
+
+#: Rows of a vocabulary where a row names none: only the rows that are picked move.
+_VOCABULARY = 32_000
+_UNARY = {
+    "gelu": "aten.gelu.default", "relu": "aten.relu.default", "tanh": "aten.tanh.default",
+    "add_scalar": "aten.add.Scalar", "mul_scalar": "aten.mul.Scalar", "div_scalar": "aten.div.Scalar",
+    "pow_scalar": "aten.pow.Tensor_Scalar",
+}  # fmt: skip
+_BINARY = {
+    "add": "aten.add.Tensor", "mul": "aten.mul.Tensor", "div": "aten.div.Tensor",
+    "pow": "aten.pow.Tensor_Tensor",
+}  # fmt: skip
+#: Formats of rows, by the catalogue's names.
+FORMATS = {"fp32": "fp32", "fp16": "fp16", "bf16": "bf16", "fp8": "fp8_e4m3fn"}
+
+
+def view(number: int, format_name: str, *shape: int) -> View:
+    """A contiguous view of value `number`."""
+    strides: list[int] = []
+    step = 1
+    for size in reversed(shape):
+        strides.insert(0, step)
+        step *= size
+    return View(number, format_name, shape, tuple(strides))
+
+
+def nodes_of(op: str, dtype: str, batch: int, m: int, n: int, k: int) -> tuple[Node, ...]:
+    """The calls that a row timed: one, or the gradients of one.
+
+    Raises:
+        NotModelled: an operator or format that this command has no call for.
+    """
+    if dtype not in FORMATS:
+        raise NotModelled(f"format {dtype}: no call for it")
+    name = FORMATS[dtype]
+    if op == "linear_backward":
+        grad, back = view(0, name, batch * m, n), View(0, name, (n, batch * m), (1, n))
+        return (
+            Node("aten.mm.default", (), (grad, view(1, name, n, k)), (view(2, name, batch * m, k),)),
+            Node("aten.mm.default", (), (back, view(3, name, batch * m, k)), (view(4, name, n, k),)),
+            Node("aten.sum.dim_IntList", (("dim", (0,)),), (grad,), (view(5, name, n),)),
+        )
+    if op == "bmm_backward":
+        grad = view(0, name, batch, m, n)
+        left, right = View(1, name, (batch, n, k), (k * n, 1, n)), View(2, name, (batch, k, m), (m * k, 1, k))
+        return (
+            Node("aten.bmm.default", (), (grad, left), (view(3, name, batch, m, k),)),
+            Node("aten.bmm.default", (), (right, grad), (view(4, name, batch, k, n),)),
+        )
+    return (_forward(op, name, batch, m, n, k),)
+
+
+def _forward(op: str, name: str, batch: int, m: int, n: int, k: int) -> Node:
+    if op == "linear":
+        weight = View(1, name, (k, n), (1, k))
+        inputs = (view(0, name, n), view(2, name, batch * m, k), weight)
+        return Node("aten.addmm.default", (), inputs, (view(3, name, batch * m, n),))
+    if op in ("bmm", "matmul"):
+        inputs = (view(0, name, batch, m, k), view(1, name, batch, k, n))
+        return Node("aten.bmm.default", (), inputs, (view(2, name, batch, m, n),))
+    rows = batch * m
+    whole = view(0, name, rows, n)
+    if op == "softmax":
+        attributes = (("dim", -1), ("half_to_float", False))
+        return Node("aten._softmax.default", attributes, (whole,), (view(1, name, rows, n),))
+    if op == "softmax_backward":
+        attributes = (("dim", -1), ("input_dtype", name))
+        return Node(
+            "aten._softmax_backward_data.default", attributes, (whole, view(1, name, rows, n)),
+            (view(2, name, rows, n),),
+        )  # fmt: skip
+    if op == "gelu_backward":
+        return Node(
+            "aten.gelu_backward.default", (), (whole, view(1, name, rows, n)), (view(2, name, rows, n),)
+        )
+    if op == "embedding":
+        inputs = (view(0, name, _VOCABULARY, n), view(1, "int64", rows))
+        return Node("aten.embedding.default", (), inputs, (view(2, name, rows, n),))
+    if op == "layernorm_backward":
+        statistics = (view(2, "fp32", rows, 1), view(3, "fp32", rows, 1))
+        inputs = (whole, view(1, name, rows, n), *statistics, view(4, name, n), view(5, name, n))
+        results = (view(6, name, rows, n), view(7, name, n), view(8, name, n))
+        attributes = (("normalized_shape", (n,)), ("output_mask", (True, True, True)))
+        return Node("aten.native_layer_norm_backward.default", attributes, inputs, results)
+    if op in ("layernorm", "rmsnorm"):
+        results = (view(3, name, rows, n), view(4, "fp32", rows, 1), view(5, "fp32", rows, 1))
+        inputs = (whole, view(1, name, n), view(2, name, n))
+        attributes = (("normalized_shape", (n,)), ("eps", 1e-5))
+        return Node("aten.native_layer_norm.default", attributes, inputs, results)
+    if op in _UNARY:
+        attributes = (("other", 2.5),) if op.endswith("scalar") and op != "pow_scalar" else ()
+        attributes = (("exponent", 2.5),) if op == "pow_scalar" else attributes
+        return Node(_UNARY[op], attributes, (whole,), (view(1, name, rows, n),))
+    if op in _BINARY:
+        return Node(_BINARY[op], (), (whole, view(1, name, rows, n)), (view(2, name, rows, n),))
+    if op == "rope":  # in place, on queries and keys together; the tables of angles are short
+        return Node("aten.mul.Scalar", (("other", 2.5),), (whole,), (view(1, name, rows, n),))
+    if op == "silu_mul":  # one fused kernel of the serving library: two operands, one result
+        return Node("aten.mul.Tensor", (), (whole, view(1, name, rows, n)), (view(2, name, rows, n),))
+    raise NotModelled(f"operator {op}: no call for it")
+
+
+class Replay:
+    """Predictions of calls on chips, each distinct call priced once.
+
+    Args:
+        chip_of: the chip of a name: that of the catalogue, or one with other constants.
+    """
+
+    def __init__(self, chip_of: ChipOf = catalogue_chip) -> None:
+        self._chip_of = chip_of
+        self._pricers: dict[str, tuple[Chip, Lowering, Player]] = {}
+
+    def pricer(self, name: str) -> tuple[Chip, Lowering, Player]:
+        """The chip of a name with what lowers for it and plays on it."""
+        if name not in self._pricers:
+            chip = self._chip_of(name)
+            self._pricers[name] = (chip, Lowering(chip), Player(chip))
+        return self._pricers[name]
+
+    def seconds(self, chip_name: str, nodes: Sequence[Node]) -> float:
+        """Device time of the calls, one after the other."""
+        chip, lowering, player = self.pricer(chip_name)
+        forms = [form for node in nodes for form in lowering.forms(node)]
+        return sum(player.span(lowering.nest(form)).ticks for form in forms) / chip.clock_hz
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call(Question):
+    """A timed operator.
+
+    Args:
+        op: as the file spells it.
+        shape: (batch, m, n, k).
+        host_s: part of the measured time that is the method's, not the chip's.
+    """
+
+    op: str
+    shape: tuple[int, int, int, int]
+    host_s: float
+
+
+def read(file: str, row: Row, shortest_s: float) -> Call:
+    """The call of a row."""
+    said = settled("operators", row)
+    op, kind = said.get("call", ""), said.get("class", "other operators")
+    if not op:
+        raise Out("workload", f"operator {row['op']}: no rule names its call", kind)
+    measured_s = 1e-3 * number(row, "measured_ms")
+    shape = (
+        extent(row, "batch", otherwise=1), extent(row, "m", otherwise=1),
+        extent(row, "n", otherwise=1), extent(row, "k", otherwise=1),
+    )  # fmt: skip
+    try:
+        nodes_of(op, row["dtype"], *shape)
+    except NotModelled as error:
+        raise Out("software", str(error), kind) from None
+    host = EVENT_S.get(said.get("host", ""))
+    return Call(
+        file=file, line=int(row["line"]), kind=kind, chip=chip_named(said.get("chip", row["chip"]), kind),
+        dtype=row["dtype"],
+        subject=f"{op} {'x'.join(map(str, shape))}", metric="latency", unit="s", measured=measured_s,
+        short=measured_s < shortest_s, workload=(op, row["dtype"], shape), op=op, shape=shape,
+        host_s=host.value if host else 0.0,
+    )  # fmt: skip
+
+
+def chip_named(name: str, kind: str) -> str:
+    """The catalogue's name of a chip.
+
+    Raises:
+        Out: it is not in the catalogue.
+    """
+    try:
+        return catalogue_chip(name.casefold()).name
+    except AnychipError:
+        raise Out("chip", f"chip {name}", kind) from None
+
+
+def predict(
+    questions: Sequence[Question], chip_of: ChipOf = catalogue_chip
+) -> tuple[list[Measured], list[Excluded]]:
+    """Calls with their predictions."""
+    replay = Replay(chip_of)
+    calls = [each for each in questions if isinstance(each, Call)]
+    return [answered(call, seconds_of(replay, call)) for call in calls], []
+
+
+def seconds_of(replay: Replay, call: Call) -> float:
+    """What a call takes, with the host's share that its method measures."""
+    return replay.seconds(call.chip, nodes_of(call.op, call.dtype, *call.shape)) + call.host_s

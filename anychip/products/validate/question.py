@@ -1,0 +1,206 @@
+"""What a published row asks, what became of rows that ask nothing, and a row beside its prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from math import isfinite, log
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from anychip import chips
+from anychip.chips import Chip
+from anychip.errors import InvalidInput
+
+#: Why a row is not replayed, by key of the mapping file.
+REASONS: Mapping[str, str] = {
+    "chip": "the chip, or which of several, is not in the catalogue",
+    "workload": "the row does not say enough to build its workload",
+    "scale": "a whole service, training run or cluster was measured, not calls on one chip",
+    "measurement": "the number is not the full-speed time of that workload",
+    "software": "kernels or formats of software that is not modelled",
+}
+Reason = Literal["chip", "workload", "scale", "measurement", "software"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A published number that can be predicted.
+
+    Args:
+        file: name of its file.
+        line: in it.
+        kind: class, the heading under which errors are counted.
+        chip: name in the catalogue.
+        dtype: format of operands.
+        subject: the operator with its shape, or the model, for people.
+        metric: what was measured.
+        unit: of the number.
+        measured: the number.
+        family: of models, that leaves together with this one; empty for single operators.
+        rate: whether a greater number is faster.
+        short: so short that it says more about clocks than about chips: replayed, not counted in errors.
+        workload: what is asked, the same on every chip; rows that share it rank chips.
+    """
+
+    file: str
+    line: int
+    kind: str
+    chip: str
+    dtype: str
+    subject: str
+    metric: str
+    unit: str
+    measured: float
+    family: str = ""
+    rate: bool = False
+    short: bool = False
+    workload: Hashable = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured(Question):
+    """A published number beside its prediction, in the same unit."""
+
+    predicted: float
+
+    @property
+    def error(self) -> float:
+        """Relative error on time (or watts, joules): + is too slow, also where rates were measured."""
+        ratio = self.predicted / self.measured
+        return 1 / ratio - 1 if self.rate else ratio - 1
+
+    @property
+    def log_ratio(self) -> float:
+        """Natural logarithm of predicted over measured time."""
+        ratio = log(self.predicted / self.measured)
+        return -ratio if self.rate else ratio
+
+
+_FIELDS = tuple(each.name for each in fields(Question))
+
+
+def answered(question: Question, predicted: float) -> Measured:
+    """The question with its prediction."""
+    known: dict[str, Any] = {name: getattr(question, name) for name in _FIELDS}
+    return Measured(**known, predicted=predicted)
+
+
+class Excluded(NamedTuple):
+    """A row that is not replayed.
+
+    Args:
+        file: its name.
+        line: in it.
+        kind: class it would have counted in.
+        reason: one of `REASONS`.
+        because: of this row.
+    """
+
+    file: str
+    line: int
+    kind: str
+    reason: Reason
+    because: str
+
+
+class Broken(NamedTuple):
+    """A row that cannot be read: which column, and what is wrong."""
+
+    file: str
+    line: int
+    column: str
+    complaint: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: line {self.line}, column {self.column}: {self.complaint}"
+
+
+class BrokenRow(InvalidInput):
+    """A column of one row is missing or holds an impossible value."""
+
+    def __init__(self, column: str, complaint: str) -> None:
+        super().__init__(f"column {column}: {complaint}")
+        self.column, self.complaint = column, complaint
+
+
+class Out(Exception):
+    """Control flow of readers: this row is excluded."""
+
+    def __init__(self, reason: Reason, because: str, kind: str = "") -> None:
+        super().__init__(because)
+        self.reason: Reason = reason
+        self.because, self.kind = because, kind
+
+
+class Reading(NamedTuple):
+    """All rows of a file, sorted."""
+
+    questions: list[Question]
+    excluded: list[Excluded]
+    broken: list[Broken]
+
+
+ChipOf = Callable[[str], Chip]
+#: Tells the user what is being done.
+Tell = Callable[[str], None]
+#: From the rows that remain, a change to chips: constants found without the rows that were left out.
+Search = Callable[[Sequence[Question], Tell], Callable[[Chip], Chip]]
+Row = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """One kind of file.
+
+    Args:
+        name: section of the mapping file.
+        columns: that a file of this kind has.
+        read: one row to its question; raises `Out` or `BrokenRow`.
+        predict: answers to questions of this kind. Rows that turn out to have none are left away.
+        search: finds the constants that these questions were fitted with again; None if none were.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    read: Callable[[str, Row, float], Question]
+    predict: Callable[[Sequence[Question], ChipOf], tuple[list[Measured], list[Excluded]]]
+    search: Search | None = None
+
+
+def catalogue_chip(name: str) -> Chip:
+    """A chip as it stands in the catalogue."""
+    return chips.by_name(name)
+
+
+def number(row: Row, column: str, *, otherwise: float | None = None, least: float = 0.0) -> float:
+    """A finite number greater than `least` (or equal, if that is not 0).
+
+    Raises:
+        BrokenRow: it is missing or impossible.
+    """
+    text = (row.get(column) or "").strip()
+    if not text and otherwise is not None:
+        return otherwise
+    try:
+        value = float(text)
+    except ValueError:
+        raise BrokenRow(column, f'"{text}" is not a number') from None
+    if not isfinite(value) or value < least or value <= 0:
+        raise BrokenRow(
+            column, f"{text} is impossible; it must be {f'{least:g} or more' if least else '> 0'}"
+        )
+    return value
+
+
+def extent(row: Row, column: str, *, otherwise: int | None = None) -> int:
+    """A whole number of 1 or more."""
+    value = number(row, column, otherwise=otherwise, least=1)
+    if value != int(value):
+        raise BrokenRow(column, f"{row[column]} is not a whole number")
+    return int(value)
+
+
+def file_name(path: Path) -> str:
+    """How a file is named in results."""
+    return path.name

@@ -1,0 +1,201 @@
+"""What ``anychip validate`` prints, and the files that it writes."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from io import StringIO
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from anychip.products.validate.figures import Coverage, coverage, figures, groups_of
+from anychip.products.validate.intervals import Interval, intervals
+from anychip.products.validate.question import REASONS, Broken, Excluded, Measured, Question
+from anychip.products.validate.ranking import Ranking, rankings
+
+#: Share of a class's rows that should be replayed.
+_ENOUGH = 0.9
+_WORST = 8
+_COLUMNS = tuple(each.name for each in fields(Question) if each.name != "workload")
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything that came of a run.
+
+    Args:
+        how: the constants were found.
+        rows: with predictions.
+        excluded: rows with a reason.
+        broken: rows that cannot be read.
+        unknown: names of files that are of no kind.
+    """
+
+    how: str
+    rows: Sequence[Measured]
+    excluded: Sequence[Excluded]
+    broken: Sequence[Broken]
+    unknown: Sequence[str]
+
+    @property
+    def coverage(self) -> list[Coverage]:
+        """By class."""
+        return coverage(self.rows, self.excluded)
+
+    @property
+    def intervals(self) -> list[Interval]:
+        """By class and format."""
+        return intervals(self.rows)
+
+    @property
+    def rankings(self) -> list[Ranking]:
+        """In time, dollars and joules."""
+        return rankings(self.rows)
+
+    @property
+    def worst(self) -> list[Measured]:
+        """Rows with the greatest error."""
+        counted = [row for row in self.rows if not row.short]
+        return sorted(counted, key=lambda row: -abs(row.log_ratio))[:_WORST]
+
+
+def show(result: Result, console: Console) -> None:
+    """Tables for a terminal."""
+    counted = sum(not row.short for row in result.rows)
+    console.print(f"{counted:,} rows, {result.how}", style="bold")
+    table = _table("class", "dtype", "chip", *_FIGURES)
+    for key, mine in groups_of(result.rows).items():
+        _add(table, (*key, "all"), mine, bold=True)
+        by_chip = groups_of(mine, "chip")
+        for name, own in by_chip.items():
+            if len(by_chip) > 1:
+                _add(table, ("", "", name[2]), own)
+    console.print(table)
+    _show_models(result, console)
+    _show_worst(result, console)
+    _show_intervals(result, console)
+    _show_coverage(result, console)
+
+
+_FIGURES = ("rows", "mean %", "median %", "bias %", "p90 %")
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        right = name.endswith("%") or name in ("rows", "replayed", "short", *REASONS)
+        table.add_column(name, justify="right" if right else "left", no_wrap=not right, max_width=34)
+    return table
+
+
+def _add(table: Table, names: Sequence[str], rows: Sequence[Measured], *, bold: bool = False) -> None:
+    found = figures(rows)
+    cells = [f"{found[name]:.1f}" for name in ("mape", "median", "bias", "p90")]
+    table.add_row(*names, f"{len(rows):,}", *cells, style="bold" if bold else "")
+
+
+def _show_models(result: Result, console: Console) -> None:
+    named = [row for row in result.rows if row.family]
+    if not named:
+        return
+    console.print("\nby model", style="bold")
+    table = _table("class", "dtype", "model", *_FIGURES)
+    for key, mine in groups_of(named, "family").items():
+        _add(table, key, mine)
+    console.print(table)
+
+
+def _show_worst(result: Result, console: Console) -> None:
+    console.print("\nworst rows", style="bold")
+    for row in result.worst:
+        console.print(
+            f"  {row.file}:{row.line} {row.subject} {row.dtype} on {row.chip}, {row.metric}: "
+            f"{row.measured:.4g} {row.unit} measured, {row.predicted:.4g} predicted"
+        )
+
+
+def _show_intervals(result: Result, console: Console) -> None:
+    spans = result.intervals
+    if spans:
+        console.print("\n80 % of measurements lie between these multiples of the prediction", style="bold")
+        table = _table("class", "dtype", "low", "high", "held on a chip left out %", "rows")
+        for span in spans:
+            low, high, held = f"{span.low:.2f}", f"{span.high:.2f}", f"{100 * span.held:.0f}"
+            table.add_row(span.kind, span.dtype, low, high, held, f"{span.rows:,}")
+        console.print(table)
+    for order in result.rankings:
+        share = f"{order.agreed / order.pairs:.1%} of {order.pairs:,}" if order.pairs else "none of 0"
+        console.print(
+            f"chips ordered by {order.of} as measured in {share} pairs more than 10 % apart; choosing by "
+            f"prediction costs {order.regret:.1%} more than the best ({order.workloads:,} workloads)"
+        )
+
+
+def _show_coverage(result: Result, console: Console) -> None:
+    console.print("\nrows that were replayed, and why others were not", style="bold")
+    seen = [reason for reason in REASONS if any(reason in each.excluded for each in result.coverage)]
+    table = _table("class", "rows", "replayed", "%", "short", *seen)
+    for each in result.coverage:
+        share = each.replayed / each.rows
+        cells = [f"{each.excluded[reason]:,}" if reason in each.excluded else "" for reason in seen]
+        table.add_row(
+            each.kind, f"{each.rows:,}", f"{each.replayed:,}", f"{100 * share:.0f}",
+            f"{each.short:,}" if each.short else "", *cells, style="" if share >= _ENOUGH else "yellow",
+        )  # fmt: skip
+    console.print(table)
+    for reason in seen:
+        console.print(f"{reason}: {REASONS[reason]}")
+        whys = Counter(out.because for out in result.excluded if out.reason == reason)
+        for why, count in whys.most_common(4):
+            console.print(f"  {count:5,}  {why}")
+        if len(whys) > 4:
+            console.print(f"         and {len(whys) - 4:,} others; --json lists every row")
+    if result.broken:
+        console.print(f"\n{len(result.broken):,} rows cannot be read", style="bold")
+        for broken in result.broken[:_WORST]:
+            console.print(f"  {broken}")
+        if len(result.broken) > _WORST:
+            console.print(f"  and {len(result.broken) - _WORST:,} others; --json lists every row")
+    if result.unknown:
+        console.print(f"\nof no kind that is known: {', '.join(result.unknown)}")
+
+
+def csv_of(result: Result) -> str:
+    """Every row with its prediction."""
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow((*_COLUMNS, "predicted", "error"))
+    for row in result.rows:
+        cells = [getattr(row, name) for name in _COLUMNS]
+        writer.writerow((*cells, repr(row.predicted), f"{row.error:.6f}"))
+    return text.getvalue()
+
+
+def json_of(result: Result) -> dict[str, Any]:
+    """Every row and every figure."""
+    groups = groups_of(result.rows)
+    return {
+        "how": result.how,
+        "rows": [
+            {name: getattr(row, name) for name in _COLUMNS} | {"predicted": row.predicted, "error": row.error}
+            for row in result.rows
+        ],
+        "figures": [
+            {"class": key[0], "dtype": key[1], "chip": chip} | figures(mine)
+            for key, whole in groups.items()
+            for chip, mine in [
+                ("all", whole),
+                *((name[2], own) for name, own in groups_of(whole, "chip").items()),
+            ]
+        ],
+        "coverage": [asdict(each) for each in result.coverage],
+        "excluded": [each._asdict() for each in result.excluded],
+        "broken": [each._asdict() for each in result.broken],
+        "intervals": [asdict(span) for span in result.intervals],
+        "rankings": [asdict(order) for order in result.rankings],
+        "unknown_files": list(result.unknown),
+    }
