@@ -16,7 +16,7 @@ from time import process_time
 
 from anychip import chips
 from anychip.compile import Lowering
-from anychip.products.validate.rows import nodes_of
+from anychip.products.validate.operators import nodes_of
 from anychip.programs.graph import Graph, Node
 from anychip.simulate import Player
 
