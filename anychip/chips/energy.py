@@ -25,6 +25,7 @@ MEMORY_FACTOR: dict[str, tuple[float, float, float]] = {
     "HBM3e": (0.8, 0.6, 1.0),
     "GDDR5": (1.7, 1.5, 3.0),
     "GDDR6": (1.5, 1.5, 2.5),
+    "GDDR7": (1.3, 1.0, 2.5),
 }
 #: Energy of a 16-bit tensor flop by process node in nm, relative to 7 nm, with ranges.
 NODE_FACTOR: dict[int, tuple[float, float, float]] = {

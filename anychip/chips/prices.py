@@ -69,6 +69,9 @@ _ACCELERATORS: Mapping[str, str] = {
     "tpu-v5e": "tpu-v5e",
     "tpu-v5litepod": "tpu-v5e",
     "tpu-v5p": "tpu-v5p",
+    "nvidia-gb200": "gb200",
+    "nvidia-b300": "b300",
+    "rtxpro6000": "rtx-pro-6000",
 }
 
 

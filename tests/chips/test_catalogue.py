@@ -21,7 +21,11 @@ PEAKS = [
     ("gaudi2", "bf16", 432), ("gaudi3", "bf16", 1677), ("tpu-v4", "bf16", 275), ("tpu-v5e", "int8", 394),
     ("tpu-v5p", "bf16", 459), ("graviton3", "bf16", 21.3), ("graviton2", "fp32", 2.56), ("graviton4",
     "fp32", 8.6),
-    ("sapphire-rapids", "bf16", 229.4), ("genoa", "fp32", 7.4),
+    ("sapphire-rapids", "bf16", 229.4), ("genoa", "fp32", 7.4), ("graviton5", "fp32", 20.3),
+    ("granite-rapids", "bf16", 524), ("emerald-rapids", "bf16", 249), ("h200-nvl", "bf16", 835),
+    ("gb200", "bf16", 2500), ("b300", "nvfp4", 12600), ("l40", "bf16", 181.05), ("mi250", "fp16", 181),
+    ("mi325x", "bf16", 1307), ("mi355x", "mxfp4", 10100), ("tpu-v3", "bf16", 123), ("tpu-v6e", "bf16", 918),
+    ("tpu-v7x", "fp8_e4m3fn", 4614),
 ]  # fmt: skip
 #: Published: (chip, 1e9 byte/s, GiB).
 MEMORY = [

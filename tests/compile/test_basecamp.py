@@ -29,7 +29,7 @@ def linear(m: int, n: int, k: int) -> Node:
     return Node("aten.addmm.default", (), inputs, (View(3, "bf16", (m, n), (n, 1)),))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(1, 9),
     st.integers(1, 9),

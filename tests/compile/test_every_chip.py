@@ -57,7 +57,7 @@ def test_every_form_lowers_on_every_chip(name: str, node: Node) -> None:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(node=workloads.calls)
 def test_nothing_is_faster_than_its_ideal(name: str, node: Node) -> None:
     chip = chip_of(name)
@@ -70,7 +70,7 @@ def test_nothing_is_faster_than_its_ideal(name: str, node: Node) -> None:
 
 
 @pytest.mark.parametrize("name", ["a100-80", "trn1", "graviton3", "gaudi2"])
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(node=workloads.calls)
 def test_skipping_equals_expanding(name: str, node: Node) -> None:
     chip = chip_of(name)
@@ -85,7 +85,7 @@ def test_skipping_equals_expanding(name: str, node: Node) -> None:
 
 
 @pytest.mark.parametrize("name", ["a100-80", "trn1", "tpu-v5e"])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(node=workloads.calls)
 def test_more_bandwidth_is_not_slower(name: str, node: Node) -> None:
     chip = chip_of(name)

@@ -12,7 +12,7 @@ from anychip.simulate.machine import link_ticks, simulate_nest, uncontended_tick
 from tests.simulate.nests import chips, nests
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(chips(), nests())
 def test_skipping_is_exact(chip: Chip, nest: Nest) -> None:
     skipped = simulate_nest(chip, nest)
@@ -23,7 +23,7 @@ def test_skipping_is_exact(chip: Chip, nest: Nest) -> None:
     assert skipped.simulated <= stepped.simulated
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(chips(), nests())
 def test_engine_time_is_a_partition_and_the_roofline_holds(chip: Chip, nest: Nest) -> None:
     span = simulate_nest(chip, nest)
@@ -33,7 +33,7 @@ def test_engine_time_is_a_partition_and_the_roofline_holds(chip: Chip, nest: Nes
     assert span.ideal_ticks <= span.ticks
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(chips(), nests())
 def test_explicit_waits_give_the_same_time(chip: Chip, nest: Nest) -> None:
     """Replays the expanded program with nothing but landed and finished counts."""

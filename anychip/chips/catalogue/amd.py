@@ -51,6 +51,19 @@ CDNA3 = Generation(
     local_kib=64,
     matrix_cores="amd",
 )  # fmt: skip
+CDNA4 = Generation(
+    title="CDNA 4, as listed in stas00/ml-engineering",
+    process_nm=3,
+    lanes=128,
+    tensor=2048,
+    tensor_rates={
+        "fp16": 1.0, "bf16": 1.0, "int8": 2.0, "fp8_e4m3fn": 2.0, "fp8_e5m2": 2.0, "mxfp8_e4m3": 2.0,
+        "mxfp4": 4.0, "fp32": 0.0625, "fp64": 0.03125,
+    },
+    simt_rates=_SIMT,
+    local_kib=160,
+    matrix_cores="amd",
+)  # fmt: skip
 
 _BOARDS: tuple[tuple[Board, Generation], ...] = (
     (Board(name="mi100", title="AMD Instinct MI100", where="AMD Instinct MI100 product page", year=2020,
@@ -59,6 +72,12 @@ _BOARDS: tuple[tuple[Board, Generation], ...] = (
     (Board(name="mi210", title="AMD Instinct MI210", where="AMD Instinct MI210 product page", year=2021,
            units=104, clock_mhz=1700, tera={"fp16": 181, "bf16": 181, "int8": 181, "fp32": 45.3},
            memory="HBM2e", memory_gib=64, bandwidth_gb=1638, l2_mib=8, tdp_w=300, pcie=4), CDNA2),
+    (Board(name="mi250", title="AMD Instinct MI250 (one of its two dies)",
+           where="AMD Instinct MI250 product page, halved", year=2021, units=104, clock_mhz=1700,
+           tera={"fp16": 181, "bf16": 181, "int8": 181, "fp32": 45.3}, memory="HBM2e", memory_gib=64,
+           bandwidth_gb=1638.5, l2_mib=8, tdp_w=280, pcie=4, server="board",
+           note="software sees each of the module's two dies as a device of its own; this is one die"),
+           CDNA2),
     (Board(name="mi250x", title="AMD Instinct MI250X (one of its two dies)",
            where="AMD Instinct MI250X product page, halved", year=2021, units=110, clock_mhz=1700,
            tera={"fp16": 191.5, "bf16": 191.5, "int8": 191.5, "fp32": 47.85}, memory="HBM2e", memory_gib=64,
@@ -73,6 +92,18 @@ _BOARDS: tuple[tuple[Board, Generation], ...] = (
            best_tera=668.4, server="board",
            note="shared cache: the 256 MB Infinity Cache; best matmul measured: 51 % of peak"),
      CDNA3),
+    (Board(name="mi325x", title="AMD Instinct MI325X", where="AMD Instinct MI325X product page", year=2024,
+           units=304, clock_mhz=2100,
+           tera={"fp16": 1307, "bf16": 1307, "tf32": 653.7, "int8": 2615, "fp8_e4m3fnuz": 2615,
+                 "fp8_e5m2fnuz": 2615, "fp32": 163.4},
+           memory="HBM3e", memory_gib=256, bandwidth_gb=6000, l2_mib=256, tdp_w=1000, pcie=5, link_gb=896,
+           best_tera=784.9, server="board", note="shared cache: the 256 MB Infinity Cache"), CDNA3),
+    (Board(name="mi355x", title="AMD Instinct MI355X", where="stas00/ml-engineering, accelerators", year=2025,
+           units=256, clock_mhz=2400,
+           tera={"fp16": 2500, "bf16": 2500, "int8": 5000, "fp8_e4m3fn": 5000, "fp8_e5m2": 5000,
+                 "mxfp8_e4m3": 5000, "mxfp4": 10100, "fp32": 157.3},
+           memory="HBM3e", memory_gib=288, bandwidth_gb=8000, l2_mib=256, tdp_w=1400, pcie=5, link_gb=1075,
+           best_tera=1565.0, server="board", note="shared cache: the 256 MB Infinity Cache"), CDNA4),
 )  # fmt: skip
 
 
@@ -81,6 +112,8 @@ def _chip(board: Board, generation: Generation) -> Chip:
     if "fp8_e4m3fnuz" in generation.tensor_rates:
         rules = (*numerics.contractions, Contraction(fp8_e4m3fnuz), Contraction(fp8_e5m2fnuz))
         numerics = dataclasses.replace(numerics, contractions=rules)
+    elif "fp8_e4m3fn" in generation.tensor_rates:
+        numerics = gpu_numerics("amd-gpu-fp8", fp8=True)
     return build(board, generation, vendor="AMD", numerics=numerics)
 
 

@@ -6,6 +6,7 @@ Sources: NVIDIA's public datasheets and architecture whitepapers, as collected i
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -87,6 +88,7 @@ ADA = Generation(
     simt_rates={"fp32": 1.0, "fp64": 1 / 64},
     local_kib=128,
 )
+ADA_HALF = dataclasses.replace(ADA, title="Ada AD102 with tensor cores at half rate", tensor=256)
 HOPPER = Generation(
     title="Hopper GH100 whitepaper",
     process_nm=4,
@@ -105,9 +107,22 @@ BLACKWELL = Generation(
     simt_rates={"fp32": 1.0, "fp64": 0.5},
     local_kib=256,
 )
+BLACKWELL_ULTRA = dataclasses.replace(
+    BLACKWELL,
+    title="Blackwell Ultra, as listed in stas00/ml-engineering",
+    tensor_rates={name: rate for name, rate in BLACKWELL.tensor_rates.items() if name != "int8"}
+    | {"nvfp4": 5.6},
+)
+BLACKWELL_CARD = dataclasses.replace(
+    BLACKWELL,
+    title="Blackwell GB202 whitepaper",
+    tensor=512,
+    simt_rates={"fp32": 1.0, "fp64": 1 / 64},
+    local_kib=128,
+)
 
 
-def _tensor_peaks(sixteen_bit: float, **others: Tera) -> dict[str, Tera]:
+def _tensor_peaks(sixteen_bit: Tera, **others: Tera) -> dict[str, Tera]:
     """Peaks of a chip whose tensor cores take fp16 and bf16 at one rate."""
     return {"fp16": sixteen_bit, "bf16": sixteen_bit, **others}
 
@@ -177,6 +192,11 @@ _BOARDS: tuple[tuple[Board, Generation], ...] = (
                                               fp8_e4m3fn=242, fp8_e5m2=242),
            memory="GDDR6", memory_gib=24, bandwidth_gb=300, l2_mib=48, tdp_w=72, pcie=4,
            note="72 W decides what it sustains"), ADA),
+    (Board(name="l40", title="NVIDIA L40", where="NVIDIA L40 datasheet, as listed by mullet.se",
+           year=2022, units=142, clock_mhz=2490,
+           tera=_tensor_peaks(181.05, tf32=90.5, fp32=90.5, int8=362, fp8_e4m3fn=362, fp8_e5m2=362),
+           memory="GDDR6", memory_gib=48, bandwidth_gb=864, l2_mib=96, tdp_w=300, pcie=4,
+           note="tensor cores run at half the rate of an L40S's"), ADA_HALF),
     (Board(name="l40s", title="NVIDIA L40S", where="NVIDIA L40S datasheet", year=2023, units=142,
            clock_mhz=2520,
            tensor_mhz=2490, tera=_tensor_peaks(362, tf32=(183, 181, 183), fp32=91.6, int8=(733, 724, 733),
@@ -196,6 +216,15 @@ _BOARDS: tuple[tuple[Board, Generation], ...] = (
     (Board(name="h200", title="NVIDIA H200 SXM 141 GB", where="NVIDIA H200 datasheet", year=2024, units=132,
            clock_mhz=1980, tensor_mhz=1830, tera=_H100, memory="HBM3e", memory_gib=141, bandwidth_gb=4800,
            l2_mib=50, tdp_w=700, pcie=5, link_gb=900, server="board"), HOPPER),
+    (Board(name="h200-nvl", title="NVIDIA H200 NVL 141 GB", where="NVIDIA H200 product page", year=2024,
+           units=132, clock_mhz=1785, tensor_mhz=1544, tera=_H100_NVL, memory="HBM3e", memory_gib=141,
+           bandwidth_gb=4800, l2_mib=50, tdp_w=600, pcie=5, link_gb=900), HOPPER),
+    (Board(name="gh200", title="NVIDIA GH200 (its GPU)", where="NVIDIA GH200 datasheet", year=2023, units=132,
+           clock_mhz=1980, tensor_mhz=1830, tera=_H100, memory="HBM3", memory_gib=96, bandwidth_gb=4000,
+           l2_mib=50, tdp_w=700, tdp_range_w=(700, 1000), pcie=5, link_gb=900, server="board",
+           best_tera=828.6,
+           note="the HBM3e part has 144 GB at 4.9 TB/s; 700 to 1000 W is for the module with its CPU"),
+     HOPPER),
     (Board(name="b200", title="NVIDIA B200 SXM 180 GB",
            where="NVIDIA DGX B200 datasheet, as listed in stas00/ml-engineering", year=2024, units=148,
            clock_mhz=1965, tensor_mhz=1856,
@@ -203,6 +232,28 @@ _BOARDS: tuple[tuple[Board, Generation], ...] = (
                               mxfp8_e4m3=4500, nvfp4=9000, mxfp4=9000),
            memory="HBM3e", memory_gib=180, bandwidth_gb=8000, l2_mib=126, tdp_w=1000, pcie=5, link_gb=1800,
            server="board", note="80 TFLOPS of fp32 would need 2.11 GHz on 148 multiprocessors"), BLACKWELL),
+    (Board(name="rtx-pro-6000", title="NVIDIA RTX PRO 6000 Blackwell",
+           where="NVIDIA's announcement, as reported by gpu.name and topcpu.net",
+           year=2025, units=188, clock_mhz=2597,
+           tera=_tensor_peaks(500, tf32=250, fp32=125, int8=1000, fp8_e4m3fn=1000, fp8_e5m2=1000,
+                              mxfp8_e4m3=1000, nvfp4=2000, mxfp4=2000),
+           memory="GDDR7", memory_gib=96, bandwidth_gb=1792, l2_mib=128, tdp_w=600, pcie=5,
+           note="tensor peaks follow from 4,000 sparse TOPS of fp4"),
+     BLACKWELL_CARD),
+    (Board(name="gb200", title="NVIDIA GB200 (one of its GPUs)",
+           where="stas00/ml-engineering, accelerators", year=2024, units=152, clock_mhz=2062, tensor_mhz=2007,
+           tera=_tensor_peaks(2500, tf32=1250, fp32=80, int8=5000, fp8_e4m3fn=5000, fp8_e5m2=5000,
+                              mxfp8_e4m3=5000, nvfp4=10000, mxfp4=10000),
+           memory="HBM3e", memory_gib=186, bandwidth_gb=8000, l2_mib=126, tdp_w=1200, pcie=5, link_gb=1800,
+           server="board", note="one GPU of the module"), BLACKWELL),
+    (Board(name="b300", title="NVIDIA B300 SXM 288 GB",
+           where="stas00/ml-engineering, accelerators", year=2025, units=148, clock_mhz=1965, tensor_mhz=1856,
+           tera=_tensor_peaks(2250, tf32=1125, fp32=(80, 74.4, 80), fp8_e4m3fn=4500, fp8_e5m2=4500,
+                              mxfp8_e4m3=4500, nvfp4=12600, mxfp4=9000),
+           memory="HBM3e", memory_gib=288, bandwidth_gb=8000, l2_mib=126, tdp_w=1000,
+           tdp_range_w=(1000, 1400), pcie=5, link_gb=1800, server="board",
+           note="multiprocessors and clocks taken as the B200's; int8 is much reduced and left out"),
+           BLACKWELL_ULTRA),
 )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from anychip.chips.chip import Chip, Engine, Route
 from anychip.chips.energy import npu_power
 from anychip.chips.fitted import xla_policy
 from anychip.chips.power import Power
-from anychip.chips.sources import assumed, derived, published
+from anychip.chips.sources import assumed, derived, published, recalled
 from anychip.facts import Fact
 
 _BOOK = "jax-ml/scaling-book, How to think about TPUs"
@@ -49,8 +49,10 @@ def _tpu(
     year: int,
     process_nm: Fact | None,
     tensor_cores: int,
-    clock_mhz: float,
-    int8_rate: float,
+    clock: Fact,
+    side: Fact,
+    arrays: Fact,
+    rates: Mapping[str, float],
     lanes: Fact,
     vmem_bytes: Fact,
     memory: str,
@@ -62,17 +64,16 @@ def _tpu(
     note: str,
     extra: Mapping[str, Fact] | None = None,
 ) -> Chip:
-    clock = published(clock_mhz * MEGA, "Hz", where)
     array = SystolicArray.of(
         clock_hz=clock,
-        rows=published(128, "row", where),
-        columns=published(128, "column", where),
-        arrays=published(4 * tensor_cores, "array", f"{where}: four matrix units a TensorCore"),
+        rows=side.scaled(1, "row"),
+        columns=side.scaled(1, "column"),
+        arrays=arrays,
         rates={
             "bf16": published(1.0, "1", where),
             "fp16": assumed(1.0, "1", "converted to bf16", low=0.5, high=1.0),
             "fp32": published(1 / 6, "1", _RATES_WHERE),
-            "int8": published(int8_rate, "1", where),
+            **{name: published(rate, "1", where) for name, rate in rates.items()},
         },
         minimum_cycles=published(8, "cycle", f"{_BOOK}: eight rows past a stationary tile take 8 cycles"),
         load_rows_per_cycle=assumed(
@@ -159,6 +160,89 @@ def _tpu(
 
 
 _FORMATS = ("bf16", "fp16", "int8", "fp32")
+_EARLY_FORMATS = ("bf16", "fp16", "fp32")
+_EARLY_LANES = published(
+    4096, "lane", "Jouppi et al., CACM 2020: 8 x 128 positions of two units, two TensorCores"
+)
+_SIDE = published(128, "row", "Jouppi et al., ISCA 2021 and 2023: 128 x 128 a matrix unit")
+_WIDE_SIDE = published(256, "row", f"{_BOOK}: 256 x 256 a matrix unit from v6e on")
+_UNPRICED = "power and process unpublished: energy is an estimate; no price in the snapshot"
+
+
+def _four_units(tensor_cores: int, where: str) -> Fact:
+    return published(4 * tensor_cores, "array", f"{where}: four matrix units a TensorCore")
+
+
+def tpu_v2() -> Chip:
+    """TPU v2: two cores of one 128 x 128 array."""
+    where = "Jouppi et al., CACM 2020 and ISCA 2021"
+    return _tpu(
+        "tpu-v2",
+        "Google TPU v2",
+        where=where,
+        year=2017,
+        process_nm=published(16, "nm", where),
+        tensor_cores=2,
+        clock=published(700 * MEGA, "Hz", where),
+        side=_SIDE,
+        arrays=published(2, "array", f"{where}: one matrix unit a TensorCore"),
+        rates={},
+        lanes=_EARLY_LANES,
+        vmem_bytes=published(32 * MEBI, "byte", f"{where}: 16 MiB a TensorCore"),
+        memory="HBM2",
+        memory_gib=16,
+        bandwidth=published(700 * GIGA, "byte/s", where),
+        tera={"bf16": 46},
+        chip_link=recalled(4 * 62 * GIGA, "byte/s", f"{where}: four links of 496 Gbit/s"),
+        power=npu_power(
+            base_w=(130.0, 80.0, 180.0),
+            base_where="280 W thermal design power, just under half of it loaded, judged",
+            node_nm=16,
+            memory="HBM2",
+            link="hbm",
+            formats=_EARLY_FORMATS,
+            host_w=(80.0, 40.0, 200.0),
+            limit_w=published(280.0, "W", where),
+        ),
+        note="no price in the snapshot",
+        extra={"tdp_w": published(280.0, "W", where)},
+    )
+
+
+def tpu_v3() -> Chip:
+    """TPU v3: two cores of two 128 x 128 arrays."""
+    where = "Jouppi et al., ISCA 2021"
+    return _tpu(
+        "tpu-v3",
+        "Google TPU v3",
+        where=where,
+        year=2018,
+        process_nm=published(16, "nm", where),
+        tensor_cores=2,
+        clock=published(940 * MEGA, "Hz", where),
+        side=_SIDE,
+        arrays=published(4, "array", f"{where}: two matrix units a TensorCore"),
+        rates={},
+        lanes=_EARLY_LANES,
+        vmem_bytes=published(32 * MEBI, "byte", f"{where}: 16 MiB a TensorCore"),
+        memory="HBM2",
+        memory_gib=32,
+        bandwidth=published(900 * GIGA, "byte/s", where),
+        tera={"bf16": (123, 123, 140)},
+        chip_link=published(4 * 82 * GIGA, "byte/s", f"{where}: four links of 656 Gbit/s"),
+        power=npu_power(
+            base_w=(200.0, 120.0, 280.0),
+            base_where="450 W thermal design power, just under half of it loaded, judged",
+            node_nm=16,
+            memory="HBM2",
+            link="hbm",
+            formats=_EARLY_FORMATS,
+            host_w=(80.0, 40.0, 200.0),
+            limit_w=published(450.0, "W", where),
+        ),
+        note="jax-ml/scaling-book lists 140 TFLOPS; no price in the snapshot",
+        extra={"tdp_w": published(450.0, "W", where)},
+    )
 
 
 def tpu_v4() -> Chip:
@@ -171,8 +255,10 @@ def tpu_v4() -> Chip:
         year=2020,
         process_nm=published(7, "nm", where),
         tensor_cores=2,
-        clock_mhz=1050,
-        int8_rate=1.0,
+        clock=published(1050 * MEGA, "Hz", where),
+        side=_SIDE,
+        arrays=_four_units(2, where),
+        rates={"int8": 1.0},
         lanes=published(4096, "lane", f"{_BOOK}: 8 x 128 positions of two units, two TensorCores"),
         vmem_bytes=published(32 * MEBI, "byte", f"{where}: 32 MiB, beside 128 MiB of CMEM", high=160 * MEBI),
         memory="HBM2",
@@ -208,8 +294,10 @@ def tpu_v5e() -> Chip:
         year=2023,
         process_nm=None,
         tensor_cores=1,
-        clock_mhz=1500,
-        int8_rate=2.0,
+        clock=published(1500 * MEGA, "Hz", where),
+        side=_SIDE,
+        arrays=_four_units(1, where),
+        rates={"int8": 2.0},
         lanes=published(4096, "lane", f"{_BOOK}: 8 x 128 positions of four units"),
         vmem_bytes=published(128 * MEBI, "byte", _BOOK),
         memory="HBM2",
@@ -228,7 +316,7 @@ def tpu_v5e() -> Chip:
             formats=_FORMATS,
             host_w=(60.0, 30.0, 150.0),
         ),
-        note="power and process unpublished: energy is an estimate; no price in the snapshot",
+        note=_UNPRICED,
     )
 
 
@@ -242,8 +330,10 @@ def tpu_v5p() -> Chip:
         year=2023,
         process_nm=None,
         tensor_cores=2,
-        clock_mhz=1750,
-        int8_rate=2.0,
+        clock=published(1750 * MEGA, "Hz", where),
+        side=_SIDE,
+        arrays=_four_units(2, where),
+        rates={"int8": 2.0},
         lanes=published(8192, "lane", f"{_BOOK}: 8 x 128 positions of four units, two TensorCores"),
         vmem_bytes=assumed(
             64 * MEBI, "byte", "vector memory unpublished for v5p", low=16 * MEBI, high=128 * MEBI
@@ -264,8 +354,88 @@ def tpu_v5p() -> Chip:
             formats=_FORMATS,
             host_w=(80.0, 40.0, 200.0),
         ),
-        note="power and process unpublished: energy is an estimate; no price in the snapshot",
+        note=_UNPRICED,
     )
 
 
-CHIPS: dict[str, Callable[[], Chip]] = {"tpu-v4": tpu_v4, "tpu-v5e": tpu_v5e, "tpu-v5p": tpu_v5p}
+def tpu_v6e() -> Chip:
+    """TPU v6e: one core of 256 x 256 arrays."""
+    where = "jax-ml/scaling-book; stas00/ml-engineering"
+    return _tpu(
+        "tpu-v6e",
+        "Google TPU v6e (Trillium)",
+        where=where,
+        year=2024,
+        process_nm=None,
+        tensor_cores=1,
+        clock=published(1750 * MEGA, "Hz", where),
+        side=_WIDE_SIDE,
+        arrays=derived(
+            4, "array", f"{where}: peak over clock and 256 x 256 positions; documents name two", low=2, high=4
+        ),
+        rates={"int8": 2.0},
+        lanes=assumed(4096, "lane", "as v5e's TensorCore", low=4096, high=8192),
+        vmem_bytes=assumed(128 * MEBI, "byte", "as v5e's", low=64 * MEBI, high=256 * MEBI),
+        memory="HBM3",
+        memory_gib=32,
+        bandwidth=published(1640 * GIGA, "byte/s", where),
+        tera={"bf16": 918, "int8": 1836},
+        chip_link=published(
+            4 * 90 * GIGA, "byte/s", f"{where}: four links of 90 to 100 GB/s one way", high=4 * 100 * GIGA
+        ),
+        power=npu_power(
+            base_w=(130.0, 90.0, 190.0),
+            base_where="unpublished; TPU v4's 90 W scaled by peak and memory",
+            node_nm=None,
+            memory="HBM3",
+            link="hbm",
+            formats=_FORMATS,
+            host_w=(60.0, 30.0, 150.0),
+        ),
+        note=_UNPRICED,
+    )
+
+
+def tpu_v7x() -> Chip:
+    """TPU v7x: two chiplets, of which little but peaks and memory is published."""
+    where = "stas00/ml-engineering; Google Cloud TPU pages"
+    return _tpu(
+        "tpu-v7x",
+        "Google TPU v7x (Ironwood)",
+        where=where,
+        year=2025,
+        process_nm=None,
+        tensor_cores=2,
+        clock=assumed(2200 * MEGA, "Hz", "unpublished; peak over eight arrays", low=1750e6, high=2600e6),
+        side=_WIDE_SIDE,
+        arrays=assumed(8, "array", "unpublished: twice v6e's", low=4, high=8),
+        rates={"fp8_e4m3fn": 2.0, "fp8_e5m2": 2.0},
+        lanes=assumed(8192, "lane", "as two of v5e's TensorCores", low=8192, high=16384),
+        vmem_bytes=assumed(256 * MEBI, "byte", "unpublished: twice v5e's", low=64 * MEBI, high=512 * MEBI),
+        memory="HBM3e",
+        memory_gib=192,
+        bandwidth=published(7370 * GIGA, "byte/s", where),
+        tera={"bf16": 2307, "fp8_e4m3fn": 4614, "fp8_e5m2": 4614},
+        chip_link=recalled(1200 * GIGA, "byte/s", f"{where}: 1.2 TB/s between chips"),
+        power=npu_power(
+            base_w=(300.0, 180.0, 450.0),
+            base_where="unpublished; TPU v4's 90 W scaled by peak and memory",
+            node_nm=None,
+            memory="HBM3e",
+            link="hbm",
+            formats=("bf16", "fp16", "fp8_e4m3fn", "fp8_e5m2", "fp32"),
+            host_w=(80.0, 40.0, 200.0),
+        ),
+        note=f"clock, arrays and buffers unpublished; {_UNPRICED}",
+    )
+
+
+CHIPS: dict[str, Callable[[], Chip]] = {
+    "tpu-v2": tpu_v2,
+    "tpu-v3": tpu_v3,
+    "tpu-v4": tpu_v4,
+    "tpu-v5e": tpu_v5e,
+    "tpu-v5p": tpu_v5p,
+    "tpu-v6e": tpu_v6e,
+    "tpu-v7x": tpu_v7x,
+}
