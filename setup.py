@@ -19,10 +19,12 @@ from setuptools.command.build_ext import build_ext
 SOURCES = "anychip/arithmetic/kernels"
 #: Multiply and add are fused only where written so. No errno, no traps: nothing reads them.
 FLAGS = "-std=c++17 -O3 -fPIC -ffp-contract=off -fno-math-errno -fno-trapping-math -Wno-maybe-uninitialized"
+_AVX512 = "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c -mprefer-vector-width=512"
 X86_PATHS = {
     "baseline": "",
     "avx2": "-mavx2 -mfma -mf16c",
-    "avx512": "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512",
+    "avx512": _AVX512,
+    "avx512bf16": f"{_AVX512} -mavx512bf16",
 }
 
 

@@ -19,9 +19,11 @@ from anychip.arithmetic.order import Lanes, Order, Pairwise, Sequential, Tiles, 
 from anychip.arithmetic.reduction import Reduction
 from anychip.arithmetic.specified import SPECIFIED
 from anychip.errors import NotModelled, unknown_name
-from anychip.formats import CastRule, Float, compiled, fp32
+from anychip.formats import CastRule, Float, Integer, compiled, fp32
 from anychip.formats.casting import decode_codes, to_codes, to_values
 
+#: `Narrowing` in core.h.
+_AS_STORED, _TO_BF16, _HOLDS_BF16 = range(3)
 _ORDERS: dict[type, int] = {Sequential: 0, Tiles: 1, Tree: 2, Pairwise: 3, Lanes: 4}
 
 
@@ -102,11 +104,22 @@ def product(
                 columns,
                 depth,
                 _ORDERS[type(rule.order)],
-                int(narrow),
+                _TO_BF16 if narrow else _HOLDS_BF16 if _within_bf16(rule.operand) else _AS_STORED,
                 _length(rule.order),
                 bias,
             )
         )
+    )
+
+
+@lru_cache(maxsize=64)
+def _within_bf16(format: Float | Integer) -> bool:
+    """Whether every value of `format` is one of bf16: then fp32 operands are expected to hold such values."""
+    return (
+        isinstance(format, Float)
+        and format.significand_bits <= 7
+        and format.emin - format.significand_bits >= -133
+        and format.emax <= 127
     )
 
 

@@ -2,7 +2,8 @@
 
 It lies in `anychip/arithmetic/kernels` and is optional: `library()` is None without it, and callers fall back
 to NumPy, which gives the same bits. The environment says otherwise where wanted: ``ANYCHIP_PATH=numpy`` (or
-``baseline``, ``avx2``, ``avx512``) chooses a path, ``ANYCHIP_THREADS`` how many threads share the work.
+``baseline``, ``avx2``, ``avx512``, ``avx512bf16``) chooses a path, ``ANYCHIP_THREADS`` how many threads share
+the work.
 """
 
 from __future__ import annotations

@@ -38,12 +38,15 @@ struct Matrix {
 
 enum OrderKind : int32_t { SEQUENTIAL, TILES, TREE, PAIRWISE, LANES };
 
+// What is done to operands stored in fp32: nothing, rounding to bf16, or nothing since they hold bf16 values.
+enum Narrowing : int32_t { AS_STORED = 0, TO_BF16 = 1, HOLDS_BF16 = 2 };
+
 // result[b] = start[b] + left[b] right[b], accumulated in fp32 in the declared order.
 struct Product {
     Matrix left, right, start, result;  // start.data may be null
     int64_t batch, rows, columns, depth;
     int32_t order;            // OrderKind
-    int32_t narrow_operands;  // 1: fp32 operands are rounded to bf16 on the way in
+    int32_t narrow_operands;  // Narrowing
     int64_t length;           // of a tile, tree group or lane set
     const float *bias;        // added to every row after the sum, with one rounding; may be null
 };
@@ -73,5 +76,6 @@ struct Path {
     void (*sum)(const Sum *, int64_t first, int64_t last);
     int (*curve)(int32_t which, const float *, float *, int64_t first, int64_t last);
     int (*probe)(void);  // 1 if the instructions behave as specified
+    int pairs;           // 1 if products of bf16 have an instruction, so that it is worth knowing what holds bf16
 };
 }

@@ -18,7 +18,7 @@
 
 // ANYCHIP_ONE_PATH: only the baseline is linked, for tests and other processors.
 #if defined(__x86_64__) && !defined(ANYCHIP_ONE_PATH)
-extern "C" const Path anychip_path_baseline, anychip_path_avx2, anychip_path_avx512;
+extern "C" const Path anychip_path_baseline, anychip_path_avx2, anychip_path_avx512, anychip_path_avx512bf16;
 #else
 extern "C" const Path anychip_path_baseline;
 #endif
@@ -142,13 +142,18 @@ struct Registration {
     }
 } registration;
 
+constexpr int kPaths = 4;  // at most
+
 int candidates(const Path **out) {
     int count = 0;
 #if defined(__x86_64__) && !defined(ANYCHIP_ONE_PATH)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma"))
+    {
+        if (__builtin_cpu_supports("avx512bf16")) out[count++] = &anychip_path_avx512bf16;
         out[count++] = &anychip_path_avx512;
+    }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) out[count++] = &anychip_path_avx2;
 #endif
     out[count++] = &anychip_path_baseline;
@@ -250,6 +255,31 @@ Parts parts_of(const Product *p) {
     return best;
 }
 
+// Whether every element of an operand stored in fp32 is a value of bf16; rows and columns as its strides say.
+bool holds_bf16(const Matrix &x, int64_t batch, int64_t rows, int64_t columns) {
+    if (x.kind != FP32) return true;
+    if (x.batch_stride == 0) batch = 1;
+    int64_t outer = x.row_stride, inner = x.column_stride;
+    if (outer == 1 && inner != 1) std::swap(outer, inner), std::swap(rows, columns);
+    const int64_t group = std::max<int64_t>(1, kChunk / std::max<int64_t>(1, columns));
+    const int64_t groups = (rows + group - 1) / group;
+    std::atomic<bool> holds{true};
+    parallel(batch * groups, [&](int64_t i) {
+        if (!holds.load(std::memory_order_relaxed)) return;
+        const int64_t first = i % groups * group;
+        for (int64_t row = first; row < std::min(rows, first + group); ++row) {
+            const uint32_t *at = static_cast<const uint32_t *>(x.data) + i / groups * x.batch_stride + row * outer;
+            uint32_t rest = 0;
+            if (inner == 1)
+                for (int64_t j = 0; j < columns; ++j) rest |= at[j];
+            else
+                for (int64_t j = 0; j < columns; ++j) rest |= at[j * inner];
+            if (rest & 0xFFFF) return holds.store(false, std::memory_order_relaxed);
+        }
+    });
+    return holds;
+}
+
 }  // namespace
 
 extern "C" {
@@ -269,7 +299,7 @@ const char *anychip_sources() {
 // Names of the paths that this processor can run and that behave as specified, best first, one a line.
 int32_t anychip_paths(char *out, int32_t size) {
     const Environment environment;
-    const Path *paths[4];
+    const Path *paths[kPaths];
     const int count = candidates(paths);
     int32_t used = 0;
     for (int i = 0; i < count; ++i) {
@@ -285,7 +315,7 @@ int32_t anychip_paths(char *out, int32_t size) {
 }
 
 int32_t anychip_choose(const char *name) {
-    const Path *paths[4];
+    const Path *paths[kPaths];
     const int count = candidates(paths);
     for (int i = 0; i < count; ++i)
         if (!std::strcmp(paths[i]->name, name)) {
@@ -317,7 +347,14 @@ void anychip_decode16(const float *table, const uint16_t *in, float *out, int64_
     written(n, out, in, 2, [&](float *at, int64_t a, int64_t b) { chosen->decode16(table, in, at, a, b); });
 }
 
-void anychip_product(const Product *p) {
+void anychip_product(const Product *given) {
+    Product product = *given;
+    const Product *p = &product;
+    // What the caller expects is checked, since the instruction would cut off what does not fit.
+    if (product.narrow_operands == HOLDS_BF16 &&
+        !(chosen->pairs && std::min(p->rows, p->columns) >= 4 &&
+          holds_bf16(p->left, p->batch, p->rows, p->depth) && holds_bf16(p->right, p->batch, p->depth, p->columns)))
+        product.narrow_operands = AS_STORED;
     const int64_t work = p->rows * p->columns * (p->depth > 0 ? p->depth : 1);
     const Parts parts = p->batch < 2 * Pool::instance->threads() && work > 65536 ? parts_of(p) : Parts{1, 1};
     const int64_t row_parts = parts.rows, column_parts = parts.columns;

@@ -10,6 +10,7 @@
 #include "core.h"
 #include "curves.h"
 #include "products.h"
+#include "regions.h"
 #include "sums.h"
 
 #define TEXT_(x) #x
@@ -42,6 +43,49 @@ static int probe() {
     return 1;
 }
 
+#if defined(__AVX512BF16__)
+constexpr int kPairs = 1;
+
+// The pair instruction against the chain it stands for, within the range in which `Pairs` uses it: products and
+// accumulators are multiples of 2^-126; overflow on the way, infinite and NaN accumulators, zeros of both signs.
+static int probe_pairs() {
+    uint32_t a[W], b[W], c[W], got[W];
+    uint32_t state = 54321;
+    const auto next = [&] { return (state = state * 1664525u + 1013904223u) >> 8; };
+    const auto half = [&](uint32_t low, uint32_t high) {
+        return next() % 16 == 0 ? (next() & 1) << 15 : (next() & 1) << 15 | (low + next() % (high - low + 1)) << 7 | (next() & 0x7F);
+    };
+    const uint32_t special[] = {0, 0x80000000, 0x7F800000, 0xFF800000, 0xFFC00000, 24u << 23, 0x7F7FFFFF, 0xFF7FFFFF};
+    for (int round = 0; round < 2048; ++round) {
+        const uint32_t low = round % 4 == 0 ? 71 : round % 4 == 1 ? 124 : round % 4 == 2 ? 185 : 240;
+        const uint32_t high = low + (round % 4 == 3 ? 14 : 6);
+        for (int l = 0; l < W; ++l) {
+            a[l] = half(low, high) << 16 | half(low, high);
+            b[l] = half(low, high) << 16 | half(low, high);
+            const float product = float_of(a[l] & 0xFFFF0000) * float_of(b[l] & 0xFFFF0000);
+            c[l] = next() % 8 == 0   ? special[next() % 8]
+                   : next() % 2 == 0 ? bits_of(-product)
+                                     : (next() & 1) << 31 | (24 + next() % 231) << 23 | next() % (1u << 23);
+            if ((c[l] & 0x7FFFFFFF) > 0x7F800000) c[l] = 0xFFC00000;
+        }
+        const __m512bh left = (__m512bh)_mm512_loadu_si512(a), right = (__m512bh)_mm512_loadu_si512(b);
+        _mm512_storeu_si512(got, _mm512_castps_si512(_mm512_dpbf16_ps(_mm512_castsi512_ps(_mm512_loadu_si512(c)), left, right)));
+        for (int l = 0; l < W; ++l) {
+            float sum = float_of(c[l]);
+            for (const uint32_t mask : {0xFFFF0000u, 0x0000FFFFu}) {
+                const int up = mask & 1 ? 16 : 0;
+                sum = (float)odd_sum((double)float_of((a[l] & mask) << up) * (double)float_of((b[l] & mask) << up), sum);
+            }
+            if (bits_of(sum) != got[l] && !(sum != sum && got[l] == 0xFFC00000)) return 0;
+        }
+    }
+    return 1;
+}
+#else
+constexpr int kPairs = 0;
+static int probe_pairs() { return 1; }
+#endif
+
 }  // namespace ANYCHIP_PATH
 
 extern "C" const Path JOIN(anychip_path_, ANYCHIP_PATH) = {
@@ -56,5 +100,6 @@ extern "C" const Path JOIN(anychip_path_, ANYCHIP_PATH) = {
     ANYCHIP_PATH::kColumns,
     ANYCHIP_PATH::sum,
     ANYCHIP_PATH::curve,
-    ANYCHIP_PATH::probe,
+    [] { return (int)(ANYCHIP_PATH::probe() && ANYCHIP_PATH::probe_pairs()); },
+    ANYCHIP_PATH::kPairs,
 };

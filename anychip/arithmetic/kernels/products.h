@@ -251,18 +251,14 @@ struct Soon {
 constexpr int64_t kStep = 4;
 
 // How a micro tile meets the accumulators in memory: the chain continues from them, the sum of a tile is added
-// to them, or they are still zero and need not be read (a chain from +0 never ends in -0).
-enum Meeting { CONTINUES, ADDED, FIRST };
+// to them, or they are still zero and need not be read: a chain starts there, a tile is added to +0 (which makes
+// +0 of the -0 that a product too small for fp32 leaves).
+enum Meeting { CONTINUES, ADDED, FIRST, FIRST_TILE };
 
-// One micro tile: `rows` rows by kColumns columns over `depth` steps.
-template <Meeting meeting, int rows>
-static void micro(int64_t depth, const float *a, const float *b, float *c, int64_t stride, Soon &soon) {
-    Vector sum[rows][V];
-#pragma GCC unroll 8
-    for (int i = 0; i < rows; ++i)
-#pragma GCC unroll 3
-        for (int j = 0; j < V; ++j) sum[i][j] = meeting == CONTINUES ? load(c + i * stride + j * W) : spread(0.0f);
-    const auto step = [&]() __attribute__((always_inline)) {
+// What one packed place adds to the sums.
+struct SingleStep {
+    template <int rows>
+    static inline __attribute__((always_inline)) void step(const float *a, const float *b, Vector (&sum)[rows][V]) {
         Vector right[V];
 #pragma GCC unroll 3
         for (int j = 0; j < V; ++j) right[j] = load(b + j * W);
@@ -272,57 +268,97 @@ static void micro(int64_t depth, const float *a, const float *b, float *c, int64
 #pragma GCC unroll 3
             for (int j = 0; j < V; ++j) sum[i][j] = fused(left, right[j], sum[i][j]);
         }
+    }
+};
+
+// One micro tile: `rows` rows by kColumns columns over `steps` packed places.
+template <typename Step, Meeting meeting, int rows>
+static void micro(int64_t steps, const float *a, const float *b, float *c, int64_t stride, Soon &soon) {
+    Vector sum[rows][V];
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 3
+        for (int j = 0; j < V; ++j) sum[i][j] = meeting == CONTINUES ? load(c + i * stride + j * W) : spread(0.0f);
+    const auto step = [&]() __attribute__((always_inline)) {
+        Step::template step<rows>(a, b, sum);
         a += P;
         b += kColumns;
     };
     Ahead next = soon.right, result = soon.result;
     const int64_t share = soon.share;
     int64_t k = 0;
-    for (; k + kStep <= depth; k += kStep) {
+    for (; k + kStep <= steps; k += kStep) {
 #pragma GCC unroll 4
         for (int i = 0; i < kStep; ++i) step();
         for (int64_t i = 0; i < share; ++i) next.touch<0, 2>();
         result.touch<1, 3>();
     }
-    for (; k < depth; ++k) step();
+    for (; k < steps; ++k) step();
     soon.right = next, soon.result = result;
 #pragma GCC unroll 8
     for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 3
         for (int j = 0; j < V; ++j)
             store(c + i * stride + j * W,
-                  meeting == ADDED ? plus(load(c + i * stride + j * W), sum[i][j]) : sum[i][j]);
+                  meeting == ADDED        ? plus(load(c + i * stride + j * W), sum[i][j])
+                  : meeting == FIRST_TILE ? plus(spread(0.0f), sum[i][j])
+                                          : sum[i][j]);
 }
 
-template <Meeting meeting>
-static void micro_rows(int64_t rows, int64_t depth, const float *a, const float *b, float *c, int64_t stride,
+template <typename Step, Meeting meeting>
+static void micro_rows(int64_t rows, int64_t steps, const float *a, const float *b, float *c, int64_t stride,
                        Soon &soon) {
     switch (rows) {
-        case 1: return micro<meeting, 1>(depth, a, b, c, stride, soon);
-        case 2: return micro<meeting, 2>(depth, a, b, c, stride, soon);
-        case 3: return micro<meeting, R < 3 ? R : 3>(depth, a, b, c, stride, soon);
-        case 4: return micro<meeting, R < 4 ? R : 4>(depth, a, b, c, stride, soon);
-        case 5: return micro<meeting, R < 5 ? R : 5>(depth, a, b, c, stride, soon);
-        case 6: return micro<meeting, R < 6 ? R : 6>(depth, a, b, c, stride, soon);
-        case 7: return micro<meeting, R < 7 ? R : 7>(depth, a, b, c, stride, soon);
-        default: return micro<meeting, R>(depth, a, b, c, stride, soon);
+        case 1: return micro<Step, meeting, 1>(steps, a, b, c, stride, soon);
+        case 2: return micro<Step, meeting, 2>(steps, a, b, c, stride, soon);
+        case 3: return micro<Step, meeting, R < 3 ? R : 3>(steps, a, b, c, stride, soon);
+        case 4: return micro<Step, meeting, R < 4 ? R : 4>(steps, a, b, c, stride, soon);
+        case 5: return micro<Step, meeting, R < 5 ? R : 5>(steps, a, b, c, stride, soon);
+        case 6: return micro<Step, meeting, R < 6 ? R : 6>(steps, a, b, c, stride, soon);
+        case 7: return micro<Step, meeting, R < 7 ? R : 7>(steps, a, b, c, stride, soon);
+        default: return micro<Step, meeting, R>(steps, a, b, c, stride, soon);
     }
 }
 
 // The sums of a block of R x kColumns over one K block, tile by tile where the order has tiles.
-static void micro_block(int64_t tile, bool first, int64_t rows, int64_t depth, const float *a, const float *b,
+template <typename Step>
+static void micro_block(int64_t tile, bool first, int64_t rows, int64_t steps, const float *a, const float *b,
                         float *c, int64_t stride, Soon &soon) {
     if (!tile)
-        return first ? micro_rows<FIRST>(rows, depth, a, b, c, stride, soon)
-                     : micro_rows<CONTINUES>(rows, depth, a, b, c, stride, soon);
+        return first ? micro_rows<Step, FIRST>(rows, steps, a, b, c, stride, soon)
+                     : micro_rows<Step, CONTINUES>(rows, steps, a, b, c, stride, soon);
     int64_t k = 0;
     if (first) {
-        micro_rows<FIRST>(rows, std::min(tile, depth), a, b, c, stride, soon);
+        micro_rows<Step, FIRST_TILE>(rows, std::min(tile, steps), a, b, c, stride, soon);
         k = tile;
     }
-    for (; k < depth; k += tile)
-        micro_rows<ADDED>(rows, std::min(tile, depth - k), a + k * P, b + k * kColumns, c, stride, soon);
+    for (; k < steps; k += tile)
+        micro_rows<Step, ADDED>(rows, std::min(tile, steps - k), a + k * P, b + k * kColumns, c, stride, soon);
 }
+
+// The two operands of a product as packed fp32.
+struct Singles {
+    static constexpr int64_t kPer = 1;  // steps of the chain in one packed place
+    const Product *p;
+
+    explicit Singles(const Product *product) : p(product) {}
+
+    bool narrow() const { return p->narrow_operands == TO_BF16; }
+    void begin(int64_t, int64_t, int64_t, int64_t) {}
+    void pack_left(int64_t base, int64_t across, int64_t along, int64_t count, int64_t depth, float *packed,
+                   int64_t) {
+        pack(p->left, base, across, along, count, depth, P, narrow(), packed);
+    }
+    void pack_right(int64_t base, int64_t across, int64_t along, int64_t count, int64_t depth, float *packed,
+                    int64_t) {
+        pack(p->right, base, across, along, count, depth, kColumns, narrow(), packed);
+    }
+    void start(int64_t, int64_t, const float *, int64_t, int64_t, int64_t) {}
+    void block(int64_t, int64_t, int64_t, int64_t, int64_t tile, bool first, int64_t rows, int64_t steps,
+               const float *a, const float *b, float *c, int64_t stride, Soon &soon) {
+        micro_block<SingleStep>(tile, first, rows, steps, a, b, c, stride, soon);
+    }
+};
 
 static inline int64_t offset(const Matrix &x, int64_t batch, int64_t row, int64_t column) {
     return batch * x.batch_stride + row * x.row_stride + column * x.column_stride;
@@ -405,142 +441,13 @@ static void product_other(const Product *p, int64_t batch, int64_t r0, int64_t r
     for (int64_t i = r0; i < r1; ++i)
         for (int64_t j = c0; j < c1; ++j) {
             const auto term = [&](int64_t k) {
-                return (double)operand_at(p->left, offset(p->left, batch, i, k), p->narrow_operands) *
-                       (double)operand_at(p->right, offset(p->right, batch, k, j), p->narrow_operands);
+                return (double)operand_at(p->left, offset(p->left, batch, i, k), p->narrow_operands == TO_BF16) *
+                       (double)operand_at(p->right, offset(p->right, batch, k, j), p->narrow_operands == TO_BF16);
             };
             float &at = c[(i - r0) * stride + (j - c0)];
             at = ordered(term, depth, at, p->order, p->length, lanes);
         }
 }
 
-// ---- one region of the result ----
-
-static void product_chain(const Product *p, int64_t batch, int64_t r0, int64_t r1, int64_t c0, int64_t c1, float *c,
-                          int64_t stride, bool zero) {
-    static thread_local Scratch left_scratch, right_scratch;
-    const int64_t tile = p->order == TILES ? p->length : 0;
-    const int64_t blocks = (p->depth + kDepth - 1) / kDepth;
-    const int64_t even = blocks > 0 ? (p->depth + blocks - 1) / blocks : 1;
-    const int64_t block = !tile ? even : tile >= kDepth ? tile : kDepth / tile * tile;
-    // Row blocks of one size; a right panel that meets only one of them need not outlive it.
-    const int64_t cuts = std::max<int64_t>(1, (r1 - r0 + kRows - 1) / kRows);
-    const int64_t row_block = ((r1 - r0 + cuts - 1) / cuts + P - 1) / P * P;
-    const bool once = r1 - r0 <= row_block;
-    const int64_t panels = once ? 1 : (std::min(kWidth, c1 - c0) + kColumns - 1) / kColumns;
-    float *left = left_scratch.get((size_t)((row_block + P) * std::min(block, p->depth)));
-    float *right = right_scratch.get((size_t)(panels * kColumns * std::min(block, p->depth)));
-    const bool narrow = p->narrow_operands;
-    alignas(64) float edge[R * kColumns];
-    const auto left_source = [&](int64_t i, int64_t k, int64_t rows) {
-        return Ahead(p->left, offset(p->left, batch, i, k), p->left.row_stride, p->left.column_stride, rows,
-                     std::min(block, p->depth - k));
-    };
-    const auto right_source = [&](int64_t k, int64_t j) {
-        return Ahead(p->right, offset(p->right, batch, k, j), p->right.column_stride, p->right.row_stride,
-                     std::min<int64_t>(kColumns, c1 - j), std::min(block, p->depth - k));
-    };
-    for (int64_t jc = c0; jc < c1; jc += kWidth) {
-        const int64_t width = std::min(kWidth, c1 - jc);
-        for (int64_t k = 0; k < p->depth; k += block) {
-            const int64_t depth = std::min(block, p->depth - k);
-            const bool first = zero && k == 0;
-            for (int64_t ic = r0; ic < r1; ic += row_block) {
-                const int64_t rows = std::min(row_block, r1 - ic);
-                for (int64_t i = 0; i < rows; i += P)
-                    pack(p->left, offset(p->left, batch, ic + i, k), p->left.row_stride, p->left.column_stride,
-                         std::min<int64_t>(P, rows - i), depth, P, narrow, left + i * depth);
-                const int64_t tiles = (rows + R - 1) / R;
-                Ahead next_left;
-                if (ic + row_block < r1)
-                    next_left = left_source(ic + row_block, k, std::min(row_block, r1 - ic - row_block));
-                else if (k + block < p->depth)
-                    next_left = left_source(r0, k + block, std::min(row_block, r1 - r0));
-                const int64_t blocks_here = tiles * ((width + kColumns - 1) / kColumns);
-                const int64_t left_share = (next_left.lines() + blocks_here - 1) / blocks_here;
-                for (int64_t j = 0; j < width; j += kColumns) {
-                    const int64_t columns = std::min<int64_t>(kColumns, width - j);
-                    float *panel = once ? right : right + j * depth;
-                    Soon soon;
-                    if (ic == r0) {
-                        pack(p->right, offset(p->right, batch, k, jc + j), p->right.column_stride,
-                             p->right.row_stride, columns, depth, kColumns, narrow, panel);
-                        if (j + kColumns < width)
-                            soon.right = right_source(k, jc + j + kColumns);
-                        else if (once && k + block < p->depth)
-                            soon.right = right_source(k + block, jc);
-                        else if (once && jc + kWidth < c1)
-                            soon.right = right_source(0, jc + kWidth);
-                        const int64_t stops = std::max<int64_t>(1, depth / kStep) * tiles;
-                        soon.share = (soon.right.lines() + stops - 1) / stops;
-                    }
-                    for (int64_t i = 0; i < rows; i += R) {
-                        const int64_t high = std::min<int64_t>(R, rows - i);
-                        const float *rows_at = left + i / P * P * depth + i % P;
-                        float *out = c + (ic - r0 + i) * stride + (jc - c0 + j);
-                        for (int64_t line = 0; line < left_share; ++line) next_left.touch<0, 2>();
-                        if (columns == kColumns) {
-                            if (i + R < rows)
-                                soon.result = Ahead(out + R * stride, stride * 4, kColumns * 4,
-                                                    std::min<int64_t>(R, rows - i - R));
-                            else if (j + 2 * kColumns <= width)
-                                soon.result = Ahead(out - i * stride + kColumns, stride * 4, kColumns * 4,
-                                                    std::min<int64_t>(R, rows));
-                            micro_block(tile, first, high, depth, rows_at, panel, out, stride, soon);
-                            continue;
-                        }
-                        for (int64_t y = 0; y < high; ++y) {
-                            std::memcpy(edge + y * kColumns, out + y * stride, (size_t)columns * 4);
-                            std::fill(edge + y * kColumns + columns, edge + (y + 1) * kColumns, 0.0f);
-                        }
-                        micro_block(tile, first, high, depth, rows_at, panel, edge, kColumns, soon);
-                        for (int64_t y = 0; y < high; ++y)
-                            std::memcpy(out + y * stride, edge + y * kColumns, (size_t)columns * 4);
-                    }
-                }
-            }
-        }
-    }
-}
-
-static void product(const Product *p, int64_t batch, int64_t r0, int64_t r1, int64_t c0, int64_t c1) {
-    if (r0 >= r1 || c0 >= c1) return;
-    static thread_local Scratch scratch;
-    const bool direct = p->result.kind == FP32 && p->result.column_stride == 1;
-    const int64_t width = c1 - c0;
-    float *c = direct ? static_cast<float *>(p->result.data) + offset(p->result, batch, r0, c0)
-                      : scratch.get((size_t)((r1 - r0) * width));
-    const int64_t stride = direct ? p->result.row_stride : width;
-    const bool chain = p->order == SEQUENTIAL || p->order == TILES;
-    for (int64_t i = r0; i < r1; ++i) {
-        float *row = c + (i - r0) * stride;
-        if (!p->start.data) {
-            if (!chain || p->depth == 0) std::fill(row, row + width, 0.0f);
-        } else {
-            const float *from = static_cast<const float *>(p->start.data) + offset(p->start, batch, i, c0);
-            if (from == row && p->start.column_stride == 1) continue;
-            for (int64_t j = 0; j < width; ++j) row[j] = from[j * p->start.column_stride];
-        }
-    }
-    if (chain)
-        product_chain(p, batch, r0, r1, c0, c1, c, stride, !p->start.data);
-    else
-        product_other(p, batch, r0, r1, c0, c1, c, stride);
-    for (int64_t i = r0; i < r1; ++i) {
-        float *row = c + (i - r0) * stride;
-        if (p->bias) {
-#pragma GCC ivdep
-            for (int64_t j = 0; j < width; ++j) row[j] += p->bias[c0 + j];
-        }
-        if (direct) continue;
-        const int64_t at = offset(p->result, batch, i, c0);
-        if (p->result.kind == BF16) {
-            uint16_t *out = static_cast<uint16_t *>(p->result.data) + at;
-            for (int64_t j = 0; j < width; ++j) out[j * p->result.column_stride] = to_bf16(bits_of(row[j]));
-        } else {
-            float *out = static_cast<float *>(p->result.data) + at;
-            for (int64_t j = 0; j < width; ++j) out[j * p->result.column_stride] = row[j];
-        }
-    }
-}
 
 }  // namespace ANYCHIP_PATH
