@@ -131,12 +131,17 @@ def occupied_most(chip: Chip, span: Span, division: Division) -> str:
 
     ``latency`` if most of the time nothing was: dependencies, filling and draining.
     """
-    occupied = {"launch": division.launch, "host": division.host, "transfer": division.transfer}
+    return occupied(chip, span, division, span.ticks)
+
+
+def occupied(chip: Chip, span: Span, division: Division, ticks: int) -> str:
+    """See `occupied_most`; for a span that takes `ticks`, a wait for its launch included."""
+    held = {"launch": division.launch, "host": division.host, "transfer": division.transfer}
     for name, time in span.engines:
         if not isinstance(chip.engines[name].block, DmaEngine):
-            occupied[name] = time.busy
-    for name, ticks in span.link_ticks:
+            held[name] = time.busy
+    for name, booked in span.link_ticks:
         link = name.removesuffix(" read").removesuffix(" write")
-        occupied[link] = max(occupied.get(link, 0), ticks)
-    name = max(occupied, key=lambda name: occupied[name])
-    return name if occupied[name] * 3 >= span.ticks or not span.ticks else "latency"
+        held[link] = max(held.get(link, 0), booked)
+    name = max(held, key=lambda name: held[name])
+    return name if held[name] * 3 >= ticks or not ticks else "latency"

@@ -67,6 +67,17 @@ def cut(graph: Graph) -> Pieces:
     return Pieces(setup, tuple(pieces), rest)
 
 
+def usual(pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
+    """The pieces that stand for all: of the most frequent size, the first of all pieces left out if possible.
+
+    Of equally frequent sizes the later one counts: decoding, not the prompt.
+    """
+    later = pieces[1:] or pieces
+    sizes = Counter((piece.items, piece.tokens) for piece in reversed(later))
+    usual = max(sizes, key=lambda size: sizes[size]) if sizes else None
+    return tuple(piece for piece in later if (piece.items, piece.tokens) == usual)
+
+
 def add(pieces: tuple[Piece, ...]) -> Piece:
     """The sum of several pieces, under the name of the first; counts that one of them lacks are None."""
     plays: Counter[int] = Counter()

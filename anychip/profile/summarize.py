@@ -13,7 +13,7 @@ from anychip.profile.division import Division, call_ticks, divide, occupied_most
 from anychip.profile.energy import energy_of, working_j
 from anychip.profile.layers import CALLS, Spent, layers_of, path_of
 from anychip.profile.money import Rent, cost_of
-from anychip.profile.pieces import Piece, add, cut
+from anychip.profile.pieces import Piece, add, cut, usual
 from anychip.profile.profile import (
     EngineUse,
     LinkUse,
@@ -61,7 +61,7 @@ def summarize(
     """
     accounts = _Accounts(graph, program, trace, chip, rent, module_depth)
     pieces = cut(graph)
-    steady = _usual(pieces.repeated)
+    steady = usual(pieces.repeated)
     whole = add((pieces.setup, *pieces.repeated, pieces.rest))
     everything = accounts.portion(whole, 1, "run")
     unit = accounts.portion(add(steady), len(steady)) if steady else everything
@@ -105,17 +105,6 @@ def summarize(
             tuple((t, accounts.transfer_ticks(t)) for t in whole.transfers),
         ),
     )
-
-
-def _usual(pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
-    """The pieces that stand for all: of the most frequent size, the first of all pieces left out if possible.
-
-    Of equally frequent sizes the later one counts: decoding, not the prompt.
-    """
-    later = pieces[1:] or pieces
-    sizes = Counter((piece.items, piece.tokens) for piece in reversed(later))
-    usual = max(sizes, key=lambda size: sizes[size]) if sizes else None
-    return tuple(piece for piece in later if (piece.items, piece.tokens) == usual)
 
 
 @dataclass(slots=True)

@@ -25,11 +25,16 @@ def retyped(graph: Graph, format_name: str, replaced: tuple[str, ...] = REPLACED
         format_name: of a float, e.g. ``"bf16"``.
         replaced: formats that give way to it.
     """
-    mapping = {name: format_name for name in replaced if name != format_name}
+    return mapped(graph, {name: format_name for name in replaced if name != format_name})
+
+
+def mapped(graph: Graph, mapping: Mapping[str, str]) -> Graph:
+    """The graph with everything that is stored in a format of `mapping` stored in what it maps to."""
     segments = tuple(_segment(segment, mapping) for segment in graph.segments)
     memory = _memory(graph, segments)
+    formats = ", ".join(dict.fromkeys(mapping.values())) or "its own formats"
     return dataclasses.replace(
-        graph, segments=segments, memory=memory, numerics=f"{graph.numerics} in {format_name}"
+        graph, segments=segments, memory=memory, numerics=f"{graph.numerics} in {formats}"
     )
 
 

@@ -39,8 +39,12 @@ def _socket(
     power: Power,
     tdp_w: Fact | None,
     note: str,
+    converted: frozenset[str] = frozenset(),
 ) -> Chip:
-    """One socket: cores of `lanes` fp32 multiply-adds a cycle over private caches, a shared one and DRAM."""
+    """One socket: cores of `lanes` fp32 multiply-adds a cycle over private caches, a shared one and DRAM.
+
+    Formats that are `converted` to fp32 before they are multiplied run at its rate and have no peak.
+    """
     facts = {
         "cores": published(cores, "core", where),
         "clock_hz": clock_hz,
@@ -57,6 +61,7 @@ def _socket(
             high=2 * cores * lanes * rate * clock_hz.range[1],
         )
         for fmt, rate in rates.items()
+        if fmt not in converted
     }
     if tdp_w is not None:
         facts["tdp_w"] = tdp_w
@@ -188,6 +193,7 @@ def graviton2() -> Chip:
         power=_graviton_power((40.0, 30.0, 50.0), rates),
         tdp_w=None,
         note="thermal design power unpublished: energy is an estimate",
+        converted=frozenset({"bf16"}),
     )
 
 
@@ -461,6 +467,7 @@ def _epyc(
         ),
         tdp_w=tdp_w,
         note="rented by the vCPU (a core on AWS, half a core elsewhere)",
+        converted=frozenset({"fp16"}),
     )
 
 

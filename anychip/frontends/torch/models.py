@@ -6,11 +6,16 @@ step - becomes a Graph. `capture_config` starts from a Hugging Face ``config.jso
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
+import inspect
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from anychip.errors import InvalidInput, MissingTool
+from anychip.errors import AnychipError, InvalidInput, MissingTool
+from anychip.frontends.torch.model_inputs import Sizes, inputs_of, sizes_of
 from anychip.programs.graph import Graph
 
 Phase = Literal["forward", "prefill", "decode", "train"]
@@ -18,47 +23,98 @@ PHASES: tuple[Phase, ...] = ("forward", "prefill", "decode", "train")
 
 
 def capture_config(
-    path: str, *, phase: Phase = "forward", batch: int = 1, context: int = 2048, dtype: str = "bfloat16"
+    path: str,
+    *,
+    phase: Phase = "forward",
+    batch: int = 1,
+    context: int | None = None,
+    dtype: str = "bfloat16",
 ) -> Graph:
     """One call of the model that a configuration describes.
 
     Args:
         path: a ``config.json``, or a folder with one.
         phase: ``decode`` is one token with a cache of `context` tokens.
-        batch: sequences or images.
-        context: tokens of the sequence, prompt or cache.
+        batch: sequences, images or sounds.
+        context: tokens of the sequence, prompt or cache; None for 2048, or the model's own limit if lower.
+        dtype: of the weights.
+
+    Raises:
+        InvalidInput: the file is no configuration, or the model has no such phase or so many positions.
+        MissingTool: `transformers` is not installed.
+    """
+    return ConfiguredModel(path, phase=phase, dtype=dtype).graph(batch, context)
+
+
+class ConfiguredModel:
+    """The model of a configuration, built once for calls of several sizes.
+
+    Args:
+        path: a ``config.json``, or a folder with one.
+        phase: of the calls.
         dtype: of the weights.
 
     Raises:
         InvalidInput: the file is no configuration, or the model has no such phase.
         MissingTool: `transformers` is not installed.
     """
-    import torch
 
-    data = _configuration(path)
-    transformers = _transformers(path)
-    kind_of_model = data.get("model_type")
-    if not isinstance(kind_of_model, str) or kind_of_model not in transformers.CONFIG_MAPPING:
-        raise InvalidInput(
-            f"{path}: model_type is {kind_of_model!r}; transformers {transformers.__version__} lacks it"
-        )
-    config = transformers.CONFIG_MAPPING[kind_of_model].from_dict(data)
-    chosen = _class_of(transformers, config, phase, path)
-    with torch.device("meta"):
-        model = chosen(config).to(getattr(torch, dtype))
-    decodes = phase in ("prefill", "decode")
-    if decodes and not model.can_generate():
-        raise InvalidInput(f"{path}: {chosen.__name__} does not generate; use --phase forward or train")
-    reads = "image" if model.main_input_name == "pixel_values" else "tokens"
-    size = getattr(config, "image_size", 224)
-    return recorded(
-        on_device(model.train(phase == "train")),
-        name=chosen.__name__,
-        phase=phase,
-        batch=batch,
-        tokens=context,
-        image_size=(size if isinstance(size, int) else 224) if reads == "image" else None,
-    )
+    def __init__(self, path: str, *, phase: Phase = "forward", dtype: str = "bfloat16") -> None:
+        import torch
+
+        self._path, self._phase = path, phase
+        data = _configuration(path)
+        transformers = _transformers(path)
+        kind_of_model = data.get("model_type")
+        if not isinstance(kind_of_model, str) or kind_of_model not in transformers.CONFIG_MAPPING:
+            raise InvalidInput(_unknown_model(path, kind_of_model, transformers))
+        try:
+            config = transformers.CONFIG_MAPPING[kind_of_model].from_dict(data)
+            chosen = _class_of(transformers, config, phase, path)
+            with torch.device("meta"):
+                model = chosen(config).to(getattr(torch, dtype))
+        except InvalidInput:
+            raise
+        except Exception as error:
+            raise InvalidInput(
+                f"{path}: no {kind_of_model} model can be built from it: {_first_line(error)}"
+            ) from error
+        if phase in ("prefill", "decode") and not model.can_generate():
+            raise InvalidInput(f"{path}: {chosen.__name__} does not generate; use --phase forward or train")
+        self._model = on_device(model.train(phase == "train"))
+
+    def graph(self, batch: int, context: int | None = None) -> Graph:
+        """One call, recorded.
+
+        Args:
+            batch: sequences, images or sounds.
+            context: tokens; None for 2048, or the model's own limit if lower.
+
+        Raises:
+            InvalidInput: the model cannot be called so.
+        """
+        sizes = sizes_of(self._model, batch, context, self._path)
+        try:
+            return _recorded(self._model, type(self._model).__name__, self._phase, sizes)
+        except AnychipError:
+            raise
+        except Exception as error:
+            raise InvalidInput(
+                f"{self._path}: {type(self._model).__name__} cannot be called for {self._phase} with "
+                f"{sizes.tokens} tokens: {_first_line(error)}; rank a script that calls it instead"
+            ) from error
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(".")
+
+
+def _unknown_model(path: str, kind: object, transformers: Any) -> str:
+    known = list(transformers.CONFIG_MAPPING)
+    near = difflib.get_close_matches(kind, known, n=1) if isinstance(kind, str) else []
+    meant = f"; did you mean {near[0]}?" if near else ""
+    return f"{path}: model_type is {kind!r}; transformers {transformers.__version__} lacks it{meant}"
 
 
 def _configuration(path: str) -> dict[str, Any]:
@@ -92,13 +148,28 @@ def _class_of(transformers: Any, config: Any, phase: Phase, path: str) -> Any:
     for name in config.architectures or ():
         if hasattr(transformers, name):
             return getattr(transformers, name)
-    automatic = transformers.AutoModel if phase == "forward" else transformers.AutoModelForCausalLM
-    try:
-        return automatic._model_mapping[type(config)]
-    except KeyError:
-        raise InvalidInput(
-            f"{path}: no {phase} model for {type(config).__name__}; name one in `architectures`"
-        ) from None
+    for automatic in _USUAL[phase]:
+        try:
+            return getattr(transformers, automatic)._model_mapping[type(config)]
+        except KeyError:
+            continue
+    raise InvalidInput(f"{path}: no {phase} model for {type(config).__name__}; name one in `architectures`")
+
+
+#: Automatic classes of each phase, the likeliest first.
+_GENERATING = ("AutoModelForCausalLM", "AutoModelForSeq2SeqLM", "AutoModelForSpeechSeq2Seq")
+_USUAL: Mapping[Phase, tuple[str, ...]] = {
+    "forward": ("AutoModel",),
+    "prefill": _GENERATING,
+    "decode": _GENERATING,
+    "train": (
+        "AutoModelForMaskedLM",
+        *_GENERATING,
+        "AutoModelForImageClassification",
+        "AutoModelForAudioClassification",
+        "AutoModel",
+    ),
+}
 
 
 def on_device(model: Any) -> Any:
@@ -126,76 +197,129 @@ def recorded(
         phase: of the call.
         batch: sequences or images.
         tokens: of the sequence, prompt or cache; ignored for images.
-        image_size: pixels of a side, for models that read images.
+        image_size: pixels of a side, for models that read images of a size that they do not tell.
     """
+    return _recorded(model, name, phase, Sizes(batch, tokens), image_size)
+
+
+def _recorded(model: Any, name: str, phase: Phase, sizes: Sizes, image_size: int | None = None) -> Graph:
+    """One call, with images beside the tokens where a model does not answer to tokens alone."""
+    try:
+        return _captured(model, name, phase, sizes, image_size)
+    except Exception:
+        takes = inspect.signature(model.forward).parameters
+        if image_size is not None or phase in ("prefill", "decode") or "pixel_values" not in takes:
+            raise
+        return _captured(model, name, phase, sizes, None, with_images=True)
+
+
+def _captured(
+    model: Any,
+    name: str,
+    phase: Phase,
+    sizes: Sizes,
+    image_size: int | None,
+    *,
+    with_images: bool = False,
+) -> Graph:
     import torch
 
     from anychip.frontends.torch.capture import Capture
 
-    cache = _cache(model, batch, tokens) if phase == "decode" else None
+    cached = _cached(model, sizes) if phase == "decode" else None
     with Capture(name=name, with_values=False) as capture:
-        if phase == "train":
-            _trained(model, batch, tokens, image_size)
-        else:
+        if cached is not None:
             with torch.no_grad():
-                _called(model, phase, batch, tokens, image_size, cache)
+                model(**cached())
+        elif image_size is not None:
+            images = torch.zeros(sizes.batch, 3, image_size, image_size).to("anychip")
+            _played(model, phase, {model.main_input_name: images})
+        else:
+            _played(model, phase, inputs_of(model, sizes, with_images=with_images))
     return capture.graph()
 
 
-def _inputs(batch: int, tokens: int, image_size: int | None) -> Any:
+def _played(model: Any, phase: Phase, inputs: dict[str, Any]) -> None:
     import torch
 
-    if image_size is not None:
-        return torch.zeros(batch, 3, image_size, image_size).to("anychip")
-    return torch.zeros(batch, tokens, dtype=torch.int64, device="anychip")
-
-
-def _called(model: Any, phase: Phase, batch: int, tokens: int, image_size: int | None, cache: Any) -> None:
-    import torch
-
-    if phase == "decode":
-        decoded(model, batch, cache)
+    if phase == "train":
+        _trained(model, inputs)
         return
-    inputs = _inputs(batch, tokens, image_size)
+    with torch.no_grad():
+        _called(model, phase, inputs)
+
+
+def _called(model: Any, phase: Phase, inputs: Any) -> None:
+    import torch
+
     if phase == "prefill":
-        model(inputs, use_cache=True, logits_to_keep=1)
+        if "decoder_input_ids" in inputs:
+            inputs = inputs | {"decoder_input_ids": inputs["decoder_input_ids"][:, :1]}
+        elif "logits_to_keep" in inspect.signature(model.forward).parameters:
+            inputs = inputs | {"logits_to_keep": 1}
+        model(**inputs, use_cache=True)
         return
-    if image_size is not None:
-        inputs = inputs.to(next(model.parameters()).dtype)
-    outputs = model(inputs)
+    outputs = model(**inputs)
     for output in outputs.values() if hasattr(outputs, "values") else outputs:
         if isinstance(output, torch.Tensor):
             output.to("cpu")
 
 
-def _trained(model: Any, batch: int, tokens: int, image_size: int | None) -> None:
-    """One step of AdamW on the mean of whatever the model gives first."""
+def _trained(model: Any, inputs: Any) -> None:
+    """One step of AdamW on the mean of whatever real numbers the model gives first."""
     import torch
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    outputs = model(_inputs(batch, tokens, image_size))
-    first = next(iter(outputs.values())) if hasattr(outputs, "values") else outputs[0]
+    outputs = model(**inputs)
+    given = outputs.values() if hasattr(outputs, "values") else outputs
+    first = next(each for each in given if isinstance(each, torch.Tensor) and each.requires_grad)
     first.float().mean().backward()
     optimizer.step()
 
 
-def _cache(model: Any, batch: int, tokens: int) -> Any:
-    """A cache of `tokens`, allocated before anything is recorded."""
+def _cached(model: Any, sizes: Sizes) -> Callable[[], dict[str, Any]]:
+    """What the call for one more token is given: the token, and a cache that is full up to it.
+
+    The cache is filled before anything is recorded.
+    """
+    if sizes.decoder_tokens:
+        return _encoded(model, sizes)
     import torch
     from transformers import StaticCache
 
     from anychip.frontends.torch.capture import Capture
 
-    cache = StaticCache(config=model.config, max_cache_len=tokens)
+    cache = StaticCache(config=model.config, max_cache_len=sizes.tokens)
+    takes = inspect.signature(model.forward).parameters
+
+    def arguments() -> dict[str, Any]:
+        token = torch.zeros(sizes.batch, 1, dtype=torch.int64, device="anychip")
+        given = {"input_ids": token, "past_key_values": cache, "use_cache": True}
+        if "cache_position" in takes:
+            given["cache_position"] = torch.zeros(1, dtype=torch.int64, device="anychip")
+        return given
+
     with Capture(name="cache", with_values=False), torch.no_grad():
-        decoded(model, batch, cache)
-    return cache
+        model(**arguments())
+    return arguments
 
 
-def decoded(model: Any, batch: int, cache: Any) -> None:
-    """One token with a cache that is full up to it; nothing is read back."""
+def _encoded(model: Any, sizes: Sizes) -> Callable[[], dict[str, Any]]:
+    """The same for an encoder-decoder: its encoder has read the input, its decoder all tokens but one."""
     import torch
 
-    token = torch.zeros(batch, 1, dtype=torch.int64, device="anychip")
-    positions = torch.zeros(1, dtype=torch.int64, device="anychip")
-    model(token, past_key_values=cache, cache_position=positions, use_cache=True)
+    from anychip.frontends.torch.capture import Capture
+
+    written = dataclasses.replace(sizes, decoder_tokens=max(1, sizes.decoder_tokens - 1))
+    with Capture(name="cache", with_values=False), torch.no_grad():
+        outputs = model(**inputs_of(model, written), use_cache=True)
+
+    def arguments() -> dict[str, Any]:
+        return {
+            "decoder_input_ids": torch.zeros(sizes.batch, 1, dtype=torch.int64, device="anychip"),
+            "encoder_outputs": (outputs.encoder_last_hidden_state,),
+            "past_key_values": outputs.past_key_values,
+            "use_cache": True,
+        }
+
+    return arguments

@@ -42,6 +42,7 @@ class Accuracy:
         output_error: of all that the script brings to the host, ``|a - b| / |b|`` with b the reference; None
             where shapes or numbers of elements differ (text that was generated differently, say).
         overflowed: infinities or NaN stand where the reference has numbers.
+        stopped_after_s: the run was stopped after so long, so that nothing is known; None if it ended.
     """
 
     metric: str | None
@@ -49,6 +50,11 @@ class Accuracy:
     reference: float | None
     output_error: float | None
     overflowed: bool = False
+    stopped_after_s: float | None = None
+
+
+class TooLong(AnychipError):
+    """A run that did not end within its limit."""
 
 
 def last_figure(output: str) -> tuple[str, float] | None:
@@ -65,7 +71,7 @@ def last_figure(output: str) -> tuple[str, float] | None:
 
 
 def measured(
-    script: str, arguments: Sequence[str], chip: str | None, numerics: str
+    script: str, arguments: Sequence[str], chip: str | None, numerics: str, limit_s: float | None = None
 ) -> tuple[str, np.ndarray[Any, Any]]:
     """Runs the script in an own process: what it printed, and the numbers that it brought to the host.
 
@@ -74,17 +80,26 @@ def measured(
         arguments: its own.
         chip: a name of the catalogue; None for PyTorch's arithmetic on this machine.
         numerics: a choice of the chip.
+        limit_s: longest time of the run; None for none.
 
     Raises:
         InvalidInput: the script failed.
+        TooLong: it did not end in time; the process is gone.
     """
+    where = "PyTorch's arithmetic" if chip is None else f"{chip}'s arithmetic {numerics}"
     with tempfile.TemporaryDirectory() as folder:
         request = json.dumps([script, list(arguments), chip, numerics, os.path.join(folder, "fetched.npy")])
         code = f"from {__name__} import work; work({request!r})"
-        done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+        command = [sys.executable, "-c", code]
+        try:
+            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=limit_s)
+        except subprocess.TimeoutExpired as error:
+            raise TooLong(
+                f"{script}: not done after {limit_s:g} s in {where}; give its options that shorten it, or a "
+                "longer --accuracy-limit"
+            ) from error
         if done.returncode:
             told = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            where = "PyTorch's arithmetic" if chip is None else f"{chip}'s arithmetic {numerics}"
             raise InvalidInput(f"{script}: failed in {where}: {told}")
         return done.stdout, np.load(os.path.join(folder, "fetched.npy"))
 

@@ -12,12 +12,12 @@ from anychip import chips as catalogue
 from anychip.arithmetic import Numerics
 from anychip.chips import Chip, choices
 from anychip.chips.instances import Market, snapshot
-from anychip.errors import unknown_name
-from anychip.products.choose.accuracy import Accuracy, compared, measured
+from anychip.errors import InvalidInput, unknown_name
+from anychip.products.choose.accuracy import Accuracy, TooLong, compared, measured
 from anychip.products.choose.answer import Answer, Ranked, answered
 from anychip.products.choose.candidate import Candidate
-from anychip.products.choose.pricing import candidates
-from anychip.products.choose.question import Question
+from anychip.products.choose.pricing import Work, candidates
+from anychip.products.choose.question import STORED, Question
 from anychip.programs.graph import Graph
 
 #: Chips that are not for rent and stand in the catalogue for other reasons.
@@ -43,23 +43,34 @@ def choose(
         market: instances and prices; None for the packaged snapshot.
         question: fields of `Question`, e.g. ``minimise="energy"``, ``chips=("aws",)``.
 
+    Returns:
+        the answer; ``ranked`` is empty where every candidate is excluded.
+
     Raises:
         AnychipError: limits contradict each other, or the script never used the device.
     """
     from anychip.run import captured_script
 
-    asked = Question(**question)  # pyright: ignore
-    chosen, offers = offered(asked.chips, market or snapshot())
+    asked = _question(question)
+    chosen, offers = offered(asked, market or snapshot())
     graph = (
         captured_script(workload, arguments, with_values=with_values, max_steps=max_steps)
         if isinstance(workload, str)
         else workload
     )
-    return ask(graph, asked, chosen, offers, name=graph.name)
+    return ask([Work.of(graph)], asked, chosen, offers, name=graph.name)
+
+
+def _question(fields: dict[str, object]) -> Question:
+    known = [each.name for each in dataclasses.fields(Question)]
+    for name in fields:
+        if name not in known:
+            raise unknown_name("field of the question", name, known)
+    return Question(**fields)  # pyright: ignore
 
 
 def ask(
-    graph: Graph,
+    works: Sequence[Work],
     question: Question,
     chosen: Sequence[Chip],
     market: Market,
@@ -70,14 +81,14 @@ def ask(
     """The answer for one captured workload.
 
     Args:
-        graph: captured.
+        works: captured, in every batch size that is asked for.
         question: limits and objective.
         chosen: chips to price it on.
         market: instances and prices.
         name: of the workload, for people.
         unit: what one piece is, for people; None reads it off the recording.
     """
-    kinds = {mark.kind for mark in graph.marks}
+    kinds = {mark.kind for work in works for mark in work.variants.graph.marks}
     unit = unit or ("step" if "step" in kinds else "inference" if kinds else "run")
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("pricing", total=len(chosen))
@@ -85,11 +96,47 @@ def ask(
         def advance(chip: str) -> None:
             progress.update(task, advance=1, description=f"pricing {chip}")
 
-        priced = list(candidates(graph, question, chosen, market, advance))
-    return answered(name, unit, question, priced)
+        priced = list(candidates(works, question, chosen, market, advance))
+    answer = answered(name, unit, question, priced)
+    others = _in_other_formats(answer, works, chosen, market)
+    return answered(name, unit, question, priced, others) if others else answer
 
 
-def with_accuracy(answer: Answer, script: str, arguments: Sequence[str], most: int = 6) -> Answer:
+#: First chips of the ranking that are also priced in formats that were not asked for.
+_TRIED = 4
+
+
+def _in_other_formats(
+    answer: Answer, works: Sequence[Work], chosen: Sequence[Chip], market: Market
+) -> list[Candidate]:
+    """The first chips of the ranking in the formats that were not asked for, on the same instances."""
+    first = [r.candidate for r in answer.ranked if r.place is not None]
+    names = list(dict.fromkeys(each.chip for each in first))[:_TRIED]
+    labels = {(each.chip, each.numerics) for each in first}
+    work = next((w for w in works if first and w.batch == first[0].batch), None)
+    if work is None:
+        return []
+    counts = {each.chip: each.count for each in reversed(first)}
+    found: list[Candidate] = []
+    for chip in (each for name in names for each in chosen if each.name == name):
+        name = chip.name
+        question = dataclasses.replace(
+            answer.question,
+            stored=tuple(s for s in STORED if s != "captured" and (name, s) not in labels),
+            counts=(counts[name],),
+        )
+        if question.stored:
+            found += [c for c in candidates([work], question, [chip], market) if c.reason is None]
+    return found
+
+
+def with_accuracy(
+    answer: Answer,
+    script: str,
+    arguments: Sequence[str],
+    most: int = 6,
+    limit_s: float | None = None,
+) -> Answer:
     """The answer with what each arithmetic of its best candidates does to the script's results.
 
     Args:
@@ -97,20 +144,26 @@ def with_accuracy(answer: Answer, script: str, arguments: Sequence[str], most: i
         script: path of the script, run whole once for every distinct arithmetic and once as reference.
         arguments: its own.
         most: best candidates whose arithmetic is looked at, those of the Pareto set among them.
+        limit_s: longest time of one run; an arithmetic that takes longer is said to.
 
     Raises:
         InvalidInput: the script fails.
+        TooLong: it does not end in time in PyTorch's own arithmetic.
     """
     best = sorted(answer.ranked, key=lambda ranked: not ranked.pareto)[:most] + list(answer.ranked[:1])
     asked = {_arithmetic_of(ranked.candidate): ranked.candidate for ranked in reversed(best)}
     found: dict[Numerics, Accuracy] = {}
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("reference", total=len(asked) + 1)
-        reference = measured(script, arguments, None, "")
+        reference = measured(script, arguments, None, "", limit_s)
         for numerics, candidate in asked.items():
             progress.update(task, advance=1, description=f"arithmetic {numerics.name}")
-            run = measured(script, arguments, candidate.chip, _choice_of(candidate))
-            found[numerics] = compared(reference, run)
+            try:
+                run = measured(script, arguments, candidate.chip, _choice_of(candidate), limit_s)
+            except TooLong:
+                found[numerics] = Accuracy(None, None, None, None, stopped_after_s=limit_s)
+            else:
+                found[numerics] = compared(reference, run)
 
     def told(ranked: Ranked) -> Ranked:
         accuracy = found.get(_arithmetic_of(ranked.candidate))
@@ -128,9 +181,23 @@ def _arithmetic_of(candidate: Candidate) -> Numerics:
     return catalogue.by_name(candidate.chip).numerics_named(_choice_of(candidate))
 
 
-def offered(words: Sequence[str], market: Market) -> tuple[tuple[Chip, ...], Market]:
-    """The chips that words name, and the offers of the clouds among the words."""
-    return chips_named(words, market), market.of_clouds(clouds_named(words, market))
+def offered(question: Question, market: Market) -> tuple[tuple[Chip, ...], Market]:
+    """The chips that a question names, and the offers of the clouds among its words.
+
+    Raises:
+        UnknownName: neither a chip, a maker nor a cloud; no such region.
+    """
+    words = question.chips
+    if question.region is not None and question.region not in market.regions:
+        raise unknown_name("region", question.region, market.regions)
+    chosen, offers = chips_named(words, market), market.of_clouds(clouds_named(words, market))
+    if question.region is not None and question.region not in offers.regions:
+        clouds = ", ".join(sorted({each.cloud for each in offers.instances}))
+        raise InvalidInput(
+            f"--region {question.region}: not a region of {clouds}, which --chips names; "
+            f"write --region {offers.regions[0]}"
+        )
+    return chosen, offers
 
 
 def chips_named(words: Sequence[str], market: Market) -> tuple[Chip, ...]:

@@ -6,21 +6,23 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 
 from rich.console import Console
 
 from anychip.chips.instances import TERMS, snapshot
 from anychip.chips.prices import with_prices
-from anychip.errors import InvalidInput, unknown_name
+from anychip.errors import InvalidInput
 from anychip.products.arguments import Parser
 from anychip.products.choose.answer import Answer
 from anychip.products.choose.asking import ask, offered, with_accuracy
 from anychip.products.choose.export import as_json, regressions, sky_estimates
+from anychip.products.choose.nearest import nothing_left
+from anychip.products.choose.pricing import Work
 from anychip.products.choose.question import OBJECTIVES, STORED, Question, duration_s
 from anychip.products.choose.table import show
 from anychip.profile.writing import check_writable, write_text
-from anychip.programs.graph import Graph
 
 _EPILOG = """\
 examples:
@@ -35,7 +37,7 @@ the script's name, and everything after `--`, go to the script.
 #: Options that go with --model; after a script's name they are the script's.
 _OF_MODELS = ("--phase", "--batch", "--context")
 #: What one piece of a model's phase is called.
-_UNIT_OF_PHASE = {"prefill": "prompt", "decode": "token", "train": "step"}
+_UNIT_OF_PHASE = {"forward": "inference", "prefill": "prompt", "decode": "token", "train": "step"}
 
 
 def parser() -> Parser:
@@ -47,7 +49,9 @@ def parser() -> Parser:
     )
     made.add_argument("--phase", choices=("prefill", "decode", "forward", "train"), default="forward")
     made.add_argument("--batch", default="1", help="batch sizes for --model, e.g. 1,8,64")
-    made.add_argument("--context", type=int, default=2048, help="tokens of context for --model")
+    made.add_argument(
+        "--context", type=int, metavar="N", help="tokens for --model; default 2048, or what the model takes"
+    )
     made.add_argument("--minimise", default="cost", metavar="|".join(OBJECTIVES))
     made.add_argument("--latency-below", metavar="20ms", help="longest time of one piece")
     made.add_argument("--budget", type=float, metavar="USD")
@@ -56,7 +60,9 @@ def parser() -> Parser:
     made.add_argument("--chips", default="", help="chips, makers or clouds, e.g. aws or nvidia,trn1")
     made.add_argument("--terms", default="on-demand", metavar="|".join(TERMS), help="of the prices")
     made.add_argument("--region", help="of the prices, e.g. us-east-1")
-    made.add_argument("--count", default="1", help="chips per copy of the model to try, e.g. 1,2,8")
+    made.add_argument(
+        "--count", metavar="N,N", help="chips per copy of the model, e.g. 1,2,8; default: as few as hold it"
+    )
     made.add_argument("--numerics", default="captured", help=f"formats to try: {', '.join(STORED)}")
     made.add_argument("--prices", metavar="CSV", help="your own prices")
     made.add_argument(
@@ -67,6 +73,9 @@ def parser() -> Parser:
         "--check-accuracy",
         action="store_true",
         help="run the script in each arithmetic of the best chips too",
+    )
+    made.add_argument(
+        "--accuracy-limit", default="10min", metavar="10min", help="longest time of one such run"
     )
     made.add_argument("--migration", action="store_true", help="what the script meets on each ranked chip")
     made.add_argument("--json", metavar="FILE")
@@ -92,44 +101,64 @@ def main(argv: Sequence[str]) -> int:
         requests_per_second=options.requests_per_second,
         chips=_words(options.chips),
         region=options.region,
-        counts=_numbers("--count", options.count),
+        counts=() if options.count is None else _counts("--count", options.count),
         stored=_words(options.numerics),
         terms=options.terms,
     )
+    batches = _checked(options, question)
     market = snapshot() if options.prices is None else with_prices(options.prices)
-    chosen, market = offered(question.chips, market)
-    if question.region is not None and question.region not in market.regions:
-        raise unknown_name("region", question.region, market.regions)
+    chosen, market = offered(question, market)
     for path in filter(None, (options.json, options.html, options.sky)):
         check_writable(Path(path))
-    if options.check_accuracy and options.script is None:
-        raise InvalidInput("--check-accuracy: a configuration has no weights and no results; give a script")
-    for name, graph in _workloads(options):
-        unit = _UNIT_OF_PHASE.get(options.phase) if options.script is None else None
-        answer = ask(graph, question, chosen, market, name=name, unit=unit)
-        if options.check_accuracy and options.script is not None:
-            answer = with_accuracy(answer, options.script, options.arguments)
-        _report(answer, options)
+    name, works, unit = _script(options) if options.model is None else _model(options, batches)
+    answer = ask(works, question, chosen, market, name=name, unit=unit)
+    if not answer.ranked:
+        raise InvalidInput(nothing_left(answer))
+    if options.check_accuracy:
+        limit_s = duration_s(options.accuracy_limit)
+        answer = with_accuracy(answer, options.script, options.arguments, limit_s=limit_s)
+    _report(answer, options)
     return 0
 
 
-def _workloads(options: argparse.Namespace) -> list[tuple[str, Graph]]:
+def _checked(options: argparse.Namespace, question: Question) -> tuple[int, ...]:
+    """The batches; what only makes sense for scripts or for models, or contradicts something, is refused."""
+    if options.max_steps < 1:
+        raise InvalidInput(f"--max-steps {options.max_steps}: a script is watched for 1 step or more")
+    if options.context is not None and options.context < 1:
+        raise InvalidInput(f"--context {options.context}: give 1 token or more")
+    batches = _counts("--batch", options.batch)
+    if options.check_accuracy and options.model is not None:
+        raise InvalidInput("--check-accuracy: a configuration has no weights and no results; give a script")
+    if options.phase == "train" and len(batches) > 1 and question.pieces_total is not None:
+        raise InvalidInput(
+            "--steps-total: steps of several batch sizes are not the same work; give one --batch"
+        )
+    return batches
+
+
+def _script(options: argparse.Namespace) -> tuple[str, list[Work], str | None]:
     from anychip.run import captured_script
 
-    if options.script is not None:
-        graph = captured_script(
-            options.script, options.arguments, with_values=not options.no_values, max_steps=options.max_steps
-        )
-        return [(Path(options.script).name, graph)]
-    from anychip.frontends.torch.models import capture_config
+    graph = captured_script(
+        options.script, options.arguments, with_values=not options.no_values, max_steps=options.max_steps
+    )
+    return Path(options.script).name, [Work.of(graph)], None
 
-    return [
-        (
-            f"{options.model} {options.phase} batch {batch} context {options.context}",
-            capture_config(options.model, phase=options.phase, batch=batch, context=options.context),
-        )
-        for batch in _numbers("--batch", options.batch)
-    ]
+
+def _model(options: argparse.Namespace, batches: tuple[int, ...]) -> tuple[str, list[Work], str]:
+    """The model of a configuration in every batch; pieces are tokens, prompts or inferences, not calls."""
+    from anychip.frontends.torch.models import ConfiguredModel
+
+    phase = options.phase
+    model = ConfiguredModel(options.model, phase=phase)
+    works: list[Work] = []
+    for batch in batches:
+        steps = phase == "train" and len(batches) == 1
+        works.append(Work.of(model.graph(batch, options.context), batch, 1 if steps else batch))
+    unit = "sample" if phase == "train" and len(batches) > 1 else _UNIT_OF_PHASE[phase]
+    context = "" if options.context is None else f" context {options.context}"
+    return f"{options.model} {phase} batch {','.join(map(str, batches))}{context}", works, unit
 
 
 def _report(answer: Answer, options: argparse.Namespace) -> None:
@@ -173,9 +202,12 @@ def _answer(path: str) -> dict[str, object]:
 
 def _percentage(text: str) -> float:
     try:
-        return float(text.rstrip("%")) / 100
+        share = float(text.rstrip("%")) / 100
     except ValueError:
-        raise InvalidInput(f'--fail-above "{text}": no percentage; write for example 5%') from None
+        share = -1.0
+    if not 0 <= share < inf:
+        raise InvalidInput(f'--fail-above "{text}": no percentage of at least 0; write for example 5%')
+    return share
 
 
 def _write(path: str, text: str) -> None:
@@ -187,8 +219,11 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def _numbers(option: str, text: str) -> tuple[int, ...]:
+def _counts(option: str, text: str) -> tuple[int, ...]:
     try:
-        return tuple(int(word) for word in _words(text))
+        numbers = tuple(dict.fromkeys(int(word) for word in _words(text)))
     except ValueError:
-        raise InvalidInput(f'{option} "{text}": whole numbers, comma separated, e.g. 1,8,64') from None
+        numbers = ()
+    if not numbers or min(numbers) < 1:
+        raise InvalidInput(f'{option} "{text}": whole numbers of at least 1, comma separated, e.g. 1,8,64')
+    return numbers

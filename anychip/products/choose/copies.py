@@ -7,12 +7,14 @@ weights, as in Megatron's column-then-row scheme. All of it is assumed: no measu
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anychip.blocks import DmaEngine, DotUnit, Link, MatrixEngine, Memory, SystolicArray, VectorUnit
 from anychip.chips import Chip, Engine, Power
 from anychip.facts import Fact
-from anychip.operators import Contract, meaning
+from anychip.operators import Contract, Form
+from anychip.profile.pieces import add, cut, usual
 from anychip.programs.graph import Graph, Segment
 
 #: Bandwidth of a chip to its neighbours, by this name among the chip's facts.
@@ -107,20 +109,29 @@ def _of_several(power: Power | None, count: int) -> Power | None:
     return dataclasses.replace(power, **scaled)
 
 
-def exchange_of(graph: Graph) -> Exchange:
-    """The all-reduces of one run of the path: half of the contractions with weights end in one."""
-    per_segment = [_weighted_outputs(segment) for segment in graph.segments]
-    messages = sum(per_segment[index][0] for index in graph.path)
-    size_bytes = sum(per_segment[index][1] for index in graph.path)
+def exchange_of(graph: Graph, forms: Sequence[Sequence[tuple[Form, ...]]]) -> Exchange:
+    """The all-reduces of one repeated piece of a run: half of its contractions with weights end in one.
+
+    Args:
+        graph: recorded workload.
+        forms: what every node of every segment means.
+    """
+    pieces = cut(graph)
+    steady = usual(pieces.repeated)
+    piece = add(steady or (pieces.setup, pieces.rest))
+    sums = [0, 0]
+    for index, plays in piece.plays.items():
+        for at, amount in enumerate(_weighted_outputs(graph.segments[index], forms[index])):
+            sums[at] += plays * amount
+    messages, size_bytes = (each // max(1, len(steady)) for each in sums)
     return Exchange(messages // 2, size_bytes // 2)
 
 
-def _weighted_outputs(segment: Segment) -> tuple[int, int]:
+def _weighted_outputs(segment: Segment, meant: Sequence[tuple[Form, ...]]) -> tuple[int, int]:
     messages = size_bytes = 0
-    for node in segment.nodes:
+    for node, forms in zip(segment.nodes, meant, strict=True):
         if not any(segment.values[view.value].kind == "parameter" for view in node.inputs):
             continue
-        forms = meaning(node)
         if forms and isinstance(forms[0], Contract):
             messages += 1
             size_bytes += forms[0].result.bytes

@@ -7,12 +7,11 @@ family's software, named with its source.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from anychip.chips import Chip
-from anychip.operators import Host, meaning
-from anychip.profile.profile import MemoryUse
+from anychip.operators import Form, Host
 from anychip.programs.graph import Graph
 from anychip.units import binary
 
@@ -83,24 +82,33 @@ class Recording:
     without_rule: tuple[tuple[str, int], ...]
 
 
-def recorded(graph: Graph) -> Recording:
-    """Reads a workload once, for all chips."""
+def recorded(graph: Graph, forms: Sequence[Sequence[tuple[Form, ...]]]) -> Recording:
+    """Reads a workload once, for all chips.
+
+    Args:
+        graph: recorded workload.
+        forms: what every node of every segment means.
+    """
     plays = Counter(graph.path)
     trains = False
     formats: set[str] = set()
     without_rule: Counter[str] = Counter()
     for index, count in plays.items():
-        for node in graph.segments[index].nodes:
+        for node, meant in zip(graph.segments[index].nodes, forms[index], strict=True):
             trains = trains or node.place.phase in ("backward", "optimizer")
             formats.update(view.format for view in (*node.inputs, *node.outputs))
-            if any(isinstance(form, Host) for form in meaning(node)):
+            if any(isinstance(form, Host) for form in meant):
                 without_rule[node.operator.removeprefix("aten.").removesuffix(".default")] += count
     waits = sum(graph.segments[index].ended_by == "extent" for index in graph.path)
     return Recording(trains, frozenset(formats), len(plays), waits, tuple(without_rule.most_common()))
 
 
 def differences(
-    recording: Recording, replaced: Iterable[tuple[str, str]], chip: Chip, memory: MemoryUse
+    recording: Recording,
+    replaced: Iterable[tuple[str, str]],
+    chip: Chip,
+    peak_bytes: int,
+    capacity_bytes: int,
 ) -> tuple[Difference, ...]:
     """What would differ on `chip`, the most invasive first.
 
@@ -108,13 +116,18 @@ def differences(
         recording: the workload.
         replaced: formats of it that the chip does not compute with, and what stands for them.
         chip: of the catalogue.
-        memory: of the chip, and how much is used.
+        peak_bytes: memory that the workload needs.
+        capacity_bytes: memory of the chips that share it.
     """
-    return tuple(_differences(recording, replaced, chip, memory))
+    return tuple(_differences(recording, replaced, chip, peak_bytes, capacity_bytes))
 
 
 def _differences(
-    recording: Recording, replaced: Iterable[tuple[str, str]], chip: Chip, memory: MemoryUse
+    recording: Recording,
+    replaced: Iterable[tuple[str, str]],
+    chip: Chip,
+    peak_bytes: int,
+    capacity_bytes: int,
 ) -> Iterator[Difference]:
     family = _family(chip)
     if family in _SOFTWARE:
@@ -132,8 +145,8 @@ def _differences(
         more = f" and {len(unknown) - 4} more" if len(unknown) > 4 else ""
         what = f"no rule for {names}{more}: priced as element loops, may run on the host there"
         yield Difference("host", what, "recording")
-    if memory.peak_bytes / memory.capacity_bytes > _TIGHT:
-        used = f"{binary(memory.peak_bytes)} of {binary(memory.capacity_bytes)} used"
+    if peak_bytes / capacity_bytes > _TIGHT:
+        used = f"{binary(peak_bytes)} of {binary(capacity_bytes)} used"
         yield Difference("memory", f"{used}: little room for a larger batch", "recording")
 
 

@@ -1,4 +1,4 @@
-"""A captured workload priced on candidates: chips, numbers of them, instances, formats."""
+"""A captured workload priced on candidates: chips, numbers of them, instances, batches, formats."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 
 from anychip.chips import Chip
 from anychip.chips.grid import intensity
-from anychip.chips.instances import Instance, Market, Term
-from anychip.compile.lower import Lowering
+from anychip.chips.instances import Instance, Market
 from anychip.errors import AnychipError
-from anychip.products.choose.candidate import Candidate, RooflinePoint
+from anychip.products.choose.candidate import Candidate, Exclusion, RooflinePoint
 from anychip.products.choose.copies import (
     CHIP_LINK,
     copies_of,
@@ -24,14 +22,35 @@ from anychip.products.choose.copies import (
     joined,
 )
 from anychip.products.choose.migration import differences
-from anychip.products.choose.question import Question
+from anychip.products.choose.parts import part_of, sizes_of
+from anychip.products.choose.question import MOST_CHIPS, Question
 from anychip.products.choose.uncertainty import ranged, time_span
 from anychip.products.choose.variants import Variant, Variants
-from anychip.profile import Profile, summarize
+from anychip.profile.brief import Brief, brief_of
 from anychip.profile.profile import Range
 from anychip.programs.graph import Graph
-from anychip.simulate import simulate
+from anychip.simulate.machine import link_peaks
 from anychip.units import binary
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One captured call.
+
+    Args:
+        variants: the recording, in every format.
+        batch: sequences, images or sounds of the call; None where the script decides.
+        pieces: for how many pieces (tokens, prompts, inferences) one call counts.
+    """
+
+    variants: Variants
+    batch: int | None = None
+    pieces: int = 1
+
+    @classmethod
+    def of(cls, graph: Graph, batch: int | None = None, pieces: int = 1) -> Work:
+        """A recorded call."""
+        return cls(Variants(graph), batch, pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +58,35 @@ class Priced:
     """One chip's share of the work, before instances and prices.
 
     Args:
-        profile: of the chip, or of several as one.
-        time_s: of one piece, exchanges included.
-        energy_j: of one piece, all chips; None if unknown.
+        brief: of the chip, or of several as one.
+        time_s: of one call, exchanges included.
+        energy_j: of one call, all chips; None if unknown.
         notes: what would differ there.
     """
 
-    profile: Profile
+    brief: Brief
     time_s: Range
     energy_j: Range | None
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """Something to rent, and the chips of it that one copy of the model gets.
+
+    Args:
+        chip: as the instance has it: a part of a socket, where cores are rented.
+        instance: None where none is known.
+        count: chips.
+    """
+
+    chip: Chip
+    instance: Instance | None
+    count: int
+
+
 def candidates(
-    graph: Graph,
+    works: Sequence[Work],
     question: Question,
     chips: Sequence[Chip],
     market: Market,
@@ -63,18 +97,19 @@ def candidates(
     Chips are priced independently, side by side where the system can fork; the order is that of `chips`.
 
     Args:
-        graph: the captured workload.
+        works: the captured workload, in every batch size that is asked for.
         question: counts and formats to try.
         chips: of the catalogue.
         market: instances and their prices.
         progress: told each chip's name.
     """
-    on_one = partial(_on_one_chip, Variants(graph), question, market)
+    on_one = partial(_on_one_chip, works, question, market)
     workers = min(os.cpu_count() or 1, len(chips) // _CHIPS_A_WORKER)
     if workers < 2 or sys.platform != "linux":
-        priced = map(on_one, chips)
-        yield from _told(chips, priced, progress)
+        yield from _told(chips, map(on_one, chips), progress)
         return
+    for work in works:
+        _prepared(work.variants, question, chips)
     global _on_chip_number
     _on_chip_number = lambda number: on_one(chips[number])  # noqa: E731
     with multiprocessing.get_context("fork").Pool(workers) as pool:
@@ -83,11 +118,21 @@ def candidates(
 
 #: What a forked worker calls: it inherits the recording instead of receiving a copy of it.
 _on_chip_number: Callable[[int], list[Candidate]]
-_CHIPS_A_WORKER = 8
+_CHIPS_A_WORKER = 4
 
 
 def _numbered(number: int) -> list[Candidate]:
     return _on_chip_number(number)
+
+
+def _prepared(made: Variants, question: Question, chips: Sequence[Chip]) -> None:
+    """Makes what several chips share before workers are forked, so that none makes it again."""
+    for chip in chips:
+        for stored in question.stored:
+            try:
+                made.on(chip, stored).kernels.on(chip)
+            except AnychipError:
+                continue
 
 
 def _told(
@@ -98,98 +143,159 @@ def _told(
         yield from found
 
 
-def _on_one_chip(made: Variants, question: Question, market: Market, chip: Chip) -> list[Candidate]:
+def _on_one_chip(works: Sequence[Work], question: Question, market: Market, chip: Chip) -> list[Candidate]:
     found: list[Candidate] = []
-    for stored in question.stored:
-        for count in question.counts:
-            instance = market.cheapest(
-                chip.name, count=count, region=question.region, term=question.terms
-            ) or market.smallest(chip.name, count=count, region=question.region)
-            base = _offered(chip, count, stored, instance, question.terms)
+    for work in works:
+        seen: list[Variant] = []
+        for stored in question.stored:
+            base = Candidate(
+                chip=chip.name,
+                title=chip.title,
+                vendor=chip.vendor,
+                batch=work.batch,
+                pieces=work.pieces,
+                numerics=stored,
+                asked=stored,
+            )
             try:
-                candidate = _candidate(base, chip, made.on(chip, stored), count)
+                variant = work.variants.on(chip, stored)
             except AnychipError as error:
-                candidate = dataclasses.replace(base, reason=_short(str(error)))
-            found.append(_with_carbon(candidate, question.region))
+                found.append(excluded(base, "format", _short(str(error))))
+                continue
+            if any(variant is other for other in seen):
+                continue
+            seen.append(variant)
+            base = dataclasses.replace(base, numerics=variant.label)
+            peak_bytes = variant.graph.memory.peak_bytes
+            found += [
+                _with_carbon(_priced(_offered(base, offer, question), offer, variant), question.region)
+                for offer in _offers(chip, question, market, peak_bytes)
+            ]
     return found
 
 
-def _offered(chip: Chip, count: int, stored: str, instance: Instance | None, terms: Term) -> Candidate:
+def _offers(chip: Chip, question: Question, market: Market, peak_bytes: int) -> Iterator[_Offer]:
+    """What could be rented to hold a workload on a chip."""
+    region, term = question.region, question.terms
+    for count in question.counts or (1,):
+        if count == 1 and chip.kind == "cpu":
+            sizes = sizes_of(market.of_chip(chip.name), peak_bytes, term, region)
+            if sizes:
+                yield from (_Offer(part_of(chip, each), each, 1) for each in sizes)
+                continue
+        if not question.counts:
+            count = _least(peak_bytes, chip.main_memory.capacity_bytes)
+        instance = market.cheapest(chip.name, count=count, region=region, term=term) or market.smallest(
+            chip.name, count=count, region=region
+        )
+        chip_there = part_of(chip, instance) if instance is not None and chip.kind == "cpu" else chip
+        yield _Offer(chip_there, instance, count)
+
+
+def _least(peak_bytes: int, each_bytes: int) -> int:
+    """The smallest power of two of chips that hold a workload; one where more than `MOST_CHIPS` would."""
+    count = 1
+    while count * each_bytes < peak_bytes and count <= MOST_CHIPS:
+        count *= 2
+    return count if count <= MOST_CHIPS else 1
+
+
+def _offered(base: Candidate, offer: _Offer, question: Question) -> Candidate:
     """The candidate before it is priced: what is rented, and for how much."""
-    base = Candidate(
-        chip=chip.name, title=chip.title, vendor=chip.vendor, count=count, numerics=stored, asked=stored
-    )
+    instance, count = offer.instance, offer.count
+    base = dataclasses.replace(base, count=count)
     if instance is None:
         return base
-    price_of_all = instance.price(terms)
-    used = min(Fraction(1), count / instance.chips)
+    price = instance.price(question.terms)
+    used = min(1.0, count / float(instance.chips))
+    cores = offer.chip.cores if instance.chips < 1 else None
     return dataclasses.replace(
         base,
         instance=instance.name,
         cloud=instance.cloud,
+        region=instance.region,
+        cores=cores,
         chips_of_instance=max(1, instance.whole_chips),
-        hourly_usd=None if price_of_all is None else price_of_all.value * float(used),
-        price_source=None
-        if price_of_all is None
-        else f"{instance.cloud} {instance.region} {price_of_all.source.read_on}",
+        instance_usd=None if price is None else price.value,
+        hourly_usd=None if price is None else price.value * used,
+        price_source=None if price is None else f"{instance.cloud} {instance.region} {price.source.read_on}",
     )
 
 
-def _candidate(base: Candidate, chip: Chip, variant: Variant, count: int) -> Candidate:
-    base = dataclasses.replace(base, numerics=variant.label)
-    side_by_side = copies_of(chip, variant.graph.memory.peak_bytes) if count == 1 else 0
-    if chip.inference_only and variant.recording.trains:
-        return dataclasses.replace(base, reason="made for inference, not for training")
+def _priced(base: Candidate, offer: _Offer, variant: Variant) -> Candidate:
+    """The candidate with its time, energy and cost, or with the reason why it has none."""
+    chip, count = offer.chip, offer.count
     peak_bytes, each_bytes = variant.graph.memory.peak_bytes, chip.main_memory.capacity_bytes
+    if chip.inference_only and variant.recording.trains:
+        return excluded(base, "training", "made for inference, not for training")
     base = dataclasses.replace(base, peak_bytes=peak_bytes, capacity_bytes=count * each_bytes)
     if peak_bytes > count * each_bytes:
         needed = -(-peak_bytes // each_bytes)
-        reason = f"needs {binary(peak_bytes)}: {needed} chips of {binary(each_bytes)} hold it"
-        return dataclasses.replace(base, reason=reason)
-    priced = price(chip, variant, count, one_core=side_by_side > 0)
+        return excluded(
+            base, "memory", f"needs {binary(peak_bytes)}: {needed} chips of {binary(each_bytes)} hold it"
+        )
+    side_by_side = copies_of(chip, peak_bytes) if count == 1 else 0
+    try:
+        priced = price(chip, variant, count, one_core=side_by_side > 0)
+    except AnychipError as error:
+        return excluded(base, "other", _short(str(error)))
     copies = max(1, side_by_side)
-    hourly = base.hourly_usd
-    cost = None if hourly is None else priced.time_s.times(hourly / 3600 / copies)
+    share = 1 / base.pieces
+    cost = None
+    if base.hourly_usd is not None:
+        cost = priced.time_s.times(base.hourly_usd / 3600 / copies * share)
+    brief, notes = priced.brief, list(priced.notes)
+    if base.cores is not None:
+        notes.append(
+            f"{base.cores} cores of the socket, with their share of its memory bandwidth and cache (assumed)"
+        )
+    if base.instance is None and count > 1:
+        notes.append("no instance carries so many: what joins several instances is not modelled")
     return dataclasses.replace(
         base,
         side_by_side=copies,
         time_s=priced.time_s,
-        energy_j=priced.energy_j,
+        energy_j=None if priced.energy_j is None else priced.energy_j.times(share),
         cost_usd=cost,
-        bound_by=priced.profile.bound_by,
-        rests_on=priced.profile.rests_on,
-        notes=priced.notes,
-        migration=differences(variant.recording, variant.replaced, chip, priced.profile.memory),
-        roofline=_roofline(priced.profile, copies),
+        bound_by=brief.bound_by,
+        launch_share=brief.launch_s / brief.seconds if brief.seconds else 0.0,
+        rests_on=brief.rests_on,
+        notes=tuple(notes),
+        migration=differences(variant.recording, variant.replaced, chip, peak_bytes, each_bytes * count),
+        roofline=_roofline(brief, chip, copies, count),
     )
 
 
-def _roofline(profile: Profile, copies: int) -> RooflinePoint | None:
-    """Where `copies` side by side stand under the chip's roof; None if they multiply or move nothing."""
-    unit, roof = profile.unit, profile.roof
-    macs = sum(count for _, count in unit.macs)
-    moved = max((use.moved_bytes for use in unit.links if use.role == "memory"), default=0)
-    seconds = profile.seconds(unit.division.total)
-    if not (macs and moved and seconds):
+def excluded(candidate: Candidate, by: Exclusion, reason: str) -> Candidate:
+    """The candidate with the reason why it cannot be had."""
+    return dataclasses.replace(candidate, excluded_by=by, reason=reason)
+
+
+def _roofline(brief: Brief, chip: Chip, copies: int, count: int) -> RooflinePoint | None:
+    """Where `copies` side by side stand under the roof of `count` chips; None where nothing is multiplied."""
+    macs = sum(amount for _, amount in brief.macs)
+    if not (macs and brief.moved_bytes and brief.seconds):
         return None
-    mostly = max(unit.macs, key=lambda pair: pair[1])[0]
-    peak = dict(roof.macs_per_second).get(mostly)
-    if peak is None:
+    mostly = max(brief.macs, key=lambda pair: pair[1])[0]
+    peak = chip.macs_per_second(mostly) * count
+    if not peak:
         return None
+    main = chip.load.links[0] if chip.load.links else next(iter(chip.links))
     return RooflinePoint(
-        flops_per_byte=2 * macs / moved,
-        flops_per_second=2 * copies * macs / seconds,
+        flops_per_byte=2 * macs / brief.moved_bytes,
+        flops_per_second=2 * copies * macs / brief.seconds,
         peak_flops_per_second=2 * peak,
-        peak_bytes_per_second=roof.bytes_per_second,
+        peak_bytes_per_second=link_peaks(chip)[main] * count,
     )
 
 
 def _with_carbon(candidate: Candidate, region: str | None) -> Candidate:
-    """The candidate with grams of CO2 where the region's grid is known."""
-    if candidate.energy_j is None or region is None:
+    """The candidate with grams of CO2 where the grid of the region, or of the instance, is known."""
+    where = region or candidate.region
+    if candidate.energy_j is None or where is None:
         return candidate
     try:
-        grams_per_joule = intensity(region).value * 1000
+        grams_per_joule = intensity(where).value * 1000
     except AnychipError:
         return candidate
     return dataclasses.replace(candidate, carbon_g=candidate.energy_j.times(grams_per_joule))
@@ -210,9 +316,7 @@ def price(chip: Chip, variant: Variant, count: int = 1, *, one_core: bool = True
     if variant.numerics is not None:
         chip = chip.altered(numerics=chip.numerics_named(variant.numerics))
     many = chip if one_core and count == 1 else joined(chip, count)
-    program = Lowering(many, variant.known_forms).program(variant.graph)
-    profile = summarize(variant.graph, program, simulate(program, many), many, module_depth=1)
-    pieces = profile.unit.count
+    brief = brief_of(variant.graph, variant.kernels.on(many), many)
     exchange = exchange_seconds(chip, count, variant.exchange)
     notes: list[str] = []
     if exchange is None:
@@ -220,12 +324,11 @@ def price(chip: Chip, variant: Variant, count: int = 1, *, one_core: bool = True
         notes.append("link between chips unknown: exchanges not counted")
     elif count > 1:
         notes.append(f"tensor parallel over {count} chips: division and ring assumed, {CHIP_LINK} published")
-    runs = max(1, sum(portion.count for portion in (profile.unit, profile.first) if portion is not None))
-    seconds = profile.seconds(profile.unit.division.total) / pieces + exchange / runs
+    seconds = brief.seconds / brief.pieces + exchange
     span = time_span(chip, training=variant.recording.trains, format_name=variant.label)
-    energy = profile.unit.energy.total_j
-    per_piece = None if energy is None else Range(energy.low, energy.value, energy.high).times(1 / pieces)
-    return Priced(profile, ranged(seconds, span), per_piece, tuple(notes))
+    energy = brief.energy.total_j
+    per_call = None if energy is None else energy.times(1 / brief.pieces)
+    return Priced(brief, ranged(seconds, span), per_call, tuple(notes))
 
 
 def _short(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Literal, get_args
 
 from anychip.chips.instances import TERMS, Term
@@ -11,6 +12,8 @@ from anychip.errors import InvalidInput, unknown_name
 Objective = Literal["time", "cost", "energy", "carbon"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 
+#: More chips than this never share one copy of a model unless asked for.
+MOST_CHIPS = 32
 #: ``captured`` keeps the formats that the script uses, or the nearest ones that the chip computes with.
 STORED = ("captured", "fp32", "bf16", "fp16", "fp8")
 
@@ -28,7 +31,7 @@ class Question:
             does not suffice.
         chips: names or vendors to which the catalogue is narrowed; empty for all.
         region: of the prices, e.g. ``"us-east-1"``; None takes every region's snapshot.
-        counts: numbers of chips to try for one copy of the model.
+        counts: numbers of chips to try for one copy of the model; empty: one, or as many as hold it.
         stored: formats to try, of `STORED`.
         terms: of the prices.
 
@@ -43,7 +46,7 @@ class Question:
     requests_per_second: float | None = None
     chips: tuple[str, ...] = ()
     region: str | None = None
-    counts: tuple[int, ...] = (1,)
+    counts: tuple[int, ...] = ()
     stored: tuple[str, ...] = ("captured",)
     terms: Term = "on-demand"
 
@@ -62,7 +65,7 @@ class Question:
             "--requests-per-second": self.requests_per_second,
         }
         for option, value in positive.items():
-            if value is not None and not value > 0:
+            if value is not None and not 0 < value < inf:
                 raise InvalidInput(f"{option}: {value:g} is not a limit; give a number greater than 0")
         if self.budget_usd is not None and self.pieces_total is None:
             raise InvalidInput(

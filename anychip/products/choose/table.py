@@ -26,17 +26,34 @@ def show(answer: Answer, console: Console, *, most: int | None = None, migration
         most: rows of ranked candidates; None for all.
         migration: say what the script meets on every ranked chip, not only on the first.
     """
+    shown = answer.ranked[:most]
+    batches = len({r.candidate.batch for r in answer.ranked}) > 1
+    accuracy = any(r.candidate.accuracy is not None for r in answer.ranked)
     table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
     table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("instance", no_wrap=True, overflow="ellipsis", max_width=22)
+    table.add_column("instance", no_wrap=True, overflow="ellipsis", max_width=20 if accuracy else 22)
     table.add_column("chip", no_wrap=True, overflow="ellipsis", max_width=15)
-    table.add_column("numerics", no_wrap=True, overflow="ellipsis", max_width=8)
-    table.add_column(f"{answer.unit} ms", justify="right", no_wrap=True)
-    table.add_column("joules", justify="right", no_wrap=True)
+    table.add_column("numerics" if not accuracy else "format", no_wrap=True, overflow="ellipsis", max_width=8)
+    if batches:
+        table.add_column("batch", justify="right", no_wrap=True)
+    calls = any(r.candidate.pieces > 1 for r in answer.ranked)
+    table.add_column("call ms" if calls else f"{answer.unit} ms", justify="right", no_wrap=True)
+    table.add_column(f"joules/{answer.unit}" if calls else "joules", justify="right", no_wrap=True)
     table.add_column("$/million", justify="right", no_wrap=True)
-    table.add_column("bound", no_wrap=True, overflow="ellipsis", max_width=15)
-    for ranked in answer.ranked[:most]:
-        table.add_row(*_row(ranked), style=ACCENT if ranked.place == 1 else None)
+    if accuracy:
+        table.add_column("results", justify="right", no_wrap=True)
+    if answer.question.minimise == "carbon":
+        table.add_column("g CO2", justify="right", no_wrap=True)
+    table.add_column("bound", no_wrap=True, overflow="ellipsis", max_width=9 if accuracy else 15)
+    for ranked in shown:
+        cells = _row(ranked)
+        if batches:
+            cells = (*cells[:4], str(ranked.candidate.batch or ""), *cells[4:])
+        if accuracy:
+            cells = (*cells[:-1], error_text(ranked.candidate.accuracy), cells[-1])
+        if answer.question.minimise == "carbon":
+            cells = (*cells[:-1], _range(ranked.candidate.carbon_g), cells[-1])
+        table.add_row(*cells, style=ACCENT if ranked.place == 1 else None)
     console.print(table)
     hidden = len(answer.ranked) - len(answer.ranked[:most])
     if hidden:
@@ -61,15 +78,28 @@ def accuracy_text(accuracy: Accuracy | None) -> str:
     """``loss 4.09 (4.08), off 0.3 %``: the script's figure, the reference's, and the error of its outputs."""
     if accuracy is None:
         return ""
+    if accuracy.stopped_after_s is not None:
+        return error_text(accuracy)
     parts: list[str] = []
     if accuracy.metric is not None:
         parts.append(f"{accuracy.metric} {accuracy.value:.4g} ({accuracy.reference:.4g})")
+    if accuracy.overflowed or accuracy.output_error is not None:
+        parts.append(error_text(accuracy))
+    return ", ".join(parts) or error_text(accuracy)
+
+
+def error_text(accuracy: Accuracy | None) -> str:
+    """``off 0.3%``: the error of all that the script brings to the host, against PyTorch's own arithmetic."""
+    if accuracy is None:
+        return ""
+    if accuracy.stopped_after_s is not None:
+        return f"not done in {accuracy.stopped_after_s:g} s"
     if accuracy.overflowed:
-        parts.append("overflows")
-    elif accuracy.output_error is not None:
-        error = accuracy.output_error
-        parts.append(f"off {error:.1%}" if error >= 1e-3 else f"off {error:.1e}")
-    return ", ".join(parts) or "other outputs"
+        return "overflows"
+    error = accuracy.output_error
+    if error is None:
+        return "other outputs"
+    return f"off {error:.1%}" if error >= 1e-3 else f"off {error:.1e}"
 
 
 def accuracy_lines(answer: Answer) -> list[str]:
@@ -114,8 +144,8 @@ def _row(ranked: Ranked) -> tuple[str | Text, ...]:
     mark = "*" if ranked.pareto else " "
     chip = f"{candidate.count} {candidate.chip}" if candidate.count > 1 else candidate.chip
     instance = candidate.instance or "no price"
-    if candidate.copies > 1:
-        instance = f"{candidate.copies} x {instance}"
+    if candidate.instances > 1:
+        instance = f"{candidate.instances} x {instance}"
     return (
         f"{place}{mark}",
         instance,
@@ -171,6 +201,10 @@ def footer(answer: Answer) -> str:
         f"{share:.0%} {kind}" for kind, share in sorted(weights.items(), key=lambda kv: -kv[1]) if share
     )
     parts = ["* best in time, energy or cost", "= cannot be told apart from the first"]
+    if any(ranked.candidate.cores is not None for ranked in answer.ranked):
+        parts.append("a CPU's cores come with their share of its bandwidth and cache (assumed)")
+    if any(ranked.candidate.count > 1 for ranked in answer.ranked):
+        parts.append("several chips share a model by a ring (assumed)")
     if rests:
         parts.append(f"first rests on {rests} facts")
     if answer.prices:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from anychip.chips import Chip, choices
+from anychip.compile.grouping import Grouping
 from anychip.errors import NotModelled
-from anychip.operators import Form
 from anychip.products.choose.copies import Exchange, exchange_of
 from anychip.products.choose.migration import Recording, recorded
 from anychip.programs.graph import Graph
-from anychip.programs.retype import REPLACED, retyped
+from anychip.programs.retype import REPLACED, mapped
 
-#: What a chip without a format takes in its place, best first.
-_NEAREST: Mapping[str, tuple[str, ...]] = {"bf16": ("fp16", "fp32"), "fp16": ("bf16", "fp32")}
+#: What a chip without a format takes in its place, best first; what is left becomes fp32.
+_SIXTEEN_BIT = ("bf16", "fp16")
+_EIGHT_BIT = ("fp8_e4m3fn", "fp8_e4m3", "fp8_e4m3fnuz", "fp8_e5m2", "fp8_e5m2fnuz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,8 @@ class Variant:
         numerics: to ask each chip for; None takes the chip's own.
         exchange: what several chips would send each other.
         recording: what the workload shows of itself, whatever the chip.
+        kernels: of the graph, for every way of fusing it.
         replaced: formats of the script that the chip does not compute with, and what stands for them.
-        known_forms: meanings of its calls, shared by all chips.
     """
 
     label: str
@@ -37,16 +38,18 @@ class Variant:
     numerics: str | None
     exchange: Exchange
     recording: Recording
+    kernels: Grouping
     replaced: tuple[tuple[str, str], ...] = ()
-    known_forms: dict[Any, tuple[Form, ...]] = field(default_factory=dict[Any, "tuple[Form, ...]"])
 
 
 class Variants:
     """One captured workload in other formats, each made once for all chips."""
 
     def __init__(self, graph: Graph) -> None:
-        self._graph = graph
-        self._used = _stored_formats(graph)
+        self.graph = graph
+        self._multiplied = _elements_by_format(graph)
+        self._stored = _formats_of(graph)
+        self._retyped: dict[tuple[tuple[str, str], ...], _Retyped] = {}
         self._made: dict[Any, Variant] = {}
 
     def on(self, chip: Chip, stored: str) -> Variant:
@@ -64,46 +67,85 @@ class Variants:
         if stored == "fp8":
             if "fp8" not in choices(chip):
                 raise NotModelled("multiplies no fp8")
-            return self._of("fp8", REPLACED, "bf16" if computes(chip, "bf16") else "fp16", "fp8")
+            storage = next((name for name in _SIXTEEN_BIT if computes(chip, name)), "fp32")
+            return self._of("fp8", dict.fromkeys(REPLACED, storage), "fp8")
         if stored != "fp32" and not computes(chip, stored):
             raise NotModelled(f"computes in no {stored}")
-        return self._of(stored, REPLACED, stored, "fp32" if stored == "fp32" else None)
+        return self._of(stored, dict.fromkeys(REPLACED, stored), "fp32" if stored == "fp32" else None)
 
     def _captured(self, chip: Chip) -> Variant:
-        label = max(self._used, key=lambda name: self._used[name]) if self._used else "captured"
-        for name in _NEAREST:
-            if name in self._used and not computes(chip, name):
-                instead = next(other for other in _NEAREST[name] if other == "fp32" or computes(chip, other))
-                shown = instead if label == name else label
-                return self._of(shown, (name,), instead, None, ((name, instead),))
-        return self._of(label, (), "", None)
+        """Every format of the script that the chip does not compute with replaced by the nearest it has."""
+        mapping = {
+            name: _nearest(chip, name)
+            for name in (*_SIXTEEN_BIT, *_EIGHT_BIT)
+            if name in self._stored and not computes(chip, name)
+        }
+        mostly = max(self._multiplied, key=lambda name: self._multiplied[name], default="captured")
+        return self._of(mapping.get(mostly, mostly), mapping, None, tuple(mapping.items()))
 
     def _of(
         self,
         label: str,
-        retyping: tuple[str, ...],
-        instead: str,
+        mapping: Mapping[str, str],
         numerics: str | None,
         replaced: tuple[tuple[str, str], ...] = (),
     ) -> Variant:
-        key = (retyping, instead, numerics)
+        changed = tuple((name, to) for name, to in mapping.items() if name != to and name in self._stored)
+        replaced = tuple(each for each in replaced if each in changed)
+        key = (label, changed, numerics, replaced)
         if key not in self._made:
-            graph = retyped(self._graph, instead, retyping) if retyping else self._graph
-            self._made[key] = Variant(label, graph, numerics, exchange_of(graph), recorded(graph), replaced)
+            if changed not in self._retyped:
+                self._retyped[changed] = _Retyped(
+                    mapped(self.graph, dict(changed)) if changed else self.graph
+                )
+            made = self._retyped[changed]
+            self._made[key] = Variant(
+                label, made.graph, numerics, made.exchange, made.recording, made.kernels, replaced
+            )
         return self._made[key]
 
 
+class _Retyped:
+    """A graph in some formats, with what only depends on them."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.kernels = Grouping(graph)
+        self.exchange = exchange_of(graph, self.kernels.forms)
+        self.recording = recorded(graph, self.kernels.forms)
+
+
 def computes(chip: Chip, format_name: str) -> bool:
-    """Whether the chip multiplies in a format at a published rate, and not by way of a wider one."""
-    return f"peak.{format_name}" in chip.facts
+    """Whether the chip multiplies in a format at a rate of its own, and not by way of a wider one.
+
+    A chip that states no peak, as one's own may, computes with what its engines take.
+    """
+    if any(name.startswith("peak.") for name in chip.facts):
+        return f"peak.{format_name}" in chip.facts
+    return chip.macs_per_second(format_name) > 0
 
 
-def _stored_formats(graph: Graph) -> dict[str, int]:
-    """Elements of matrix operands by the format in which they are stored."""
+def _nearest(chip: Chip, format_name: str) -> str:
+    """What stands for a format that the chip does not compute with: as narrow as possible, never narrower."""
+    narrow = _EIGHT_BIT if format_name in _EIGHT_BIT else ()
+    return next((name for name in (*narrow, *_SIXTEEN_BIT) if computes(chip, name)), "fp32")
+
+
+def _elements_by_format(graph: Graph) -> dict[str, int]:
+    """Elements of matrix operands by the real format in which they are stored."""
     elements: dict[str, int] = {}
     for segment in graph.segments:
         for node in segment.nodes:
             for view in node.inputs:
-                if view.format in ("fp32", "bf16", "fp16", "fp64") and len(view.shape) > 1:
+                if len(view.shape) > 1 and view.format in (*REPLACED, "fp64", *_EIGHT_BIT):
                     elements[view.format] = elements.get(view.format, 0) + view.elements
     return elements
+
+
+def _formats_of(graph: Graph) -> frozenset[str]:
+    return frozenset(
+        view.format
+        for segment in graph.segments
+        for node in segment.nodes
+        for view in (*node.inputs, *node.outputs)
+    )

@@ -97,7 +97,15 @@ def test_same_question_same_json(drawn: list[Candidate]) -> None:
 def _candidate(time_s: float, hourly: float | None = 1.0) -> Candidate:
     cost = None if hourly is None else Range(*(time_s * f * hourly / 3600 for f in (0.8, 1.0, 1.25)))
     span = Range(time_s * 0.8, time_s, time_s * 1.25)
-    return Candidate(chip="x", title="X", vendor="m", time_s=span, hourly_usd=hourly, cost_usd=cost)
+    return Candidate(
+        chip="x",
+        title="X",
+        vendor="m",
+        time_s=span,
+        instance_usd=hourly,
+        hourly_usd=hourly,
+        cost_usd=cost,
+    )
 
 
 def test_limits_exclude_with_a_reason() -> None:
@@ -110,7 +118,7 @@ def test_limits_exclude_with_a_reason() -> None:
 def test_a_rate_needs_copies() -> None:
     answer = answered("w", "inference", Question(requests_per_second=100), [_candidate(0.035)])
     candidate = answer.ranked[0].candidate
-    assert candidate.copies == 4
+    assert candidate.instances == 4
     assert candidate.cost_usd is not None
     assert candidate.cost_usd.value == pytest.approx(4 / (100 * 3600))
 

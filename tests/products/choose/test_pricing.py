@@ -12,7 +12,7 @@ from anychip.products.choose.answer import answered
 from anychip.products.choose.candidate import Candidate
 from anychip.products.choose.copies import joined
 from anychip.products.choose.export import as_json
-from anychip.products.choose.pricing import candidates, price
+from anychip.products.choose.pricing import Work, candidates, price
 from anychip.products.choose.question import Question
 from anychip.products.choose.variants import Variants
 from anychip.programs.graph import Graph, Mark, Memory
@@ -23,7 +23,8 @@ NAMES = ("trn1", "a10g", "graviton3", "h100")
 
 
 def found(workload: Graph, question: Question, names: tuple[str, ...] = NAMES) -> list[Candidate]:
-    return list(candidates(workload, question, [chips.by_name(name) for name in names], snapshot()))
+    chosen = [chips.by_name(name) for name in names]
+    return list(candidates([Work.of(workload)], question, chosen, snapshot()))
 
 
 def test_the_same_twice_and_no_influence_on_each_other() -> None:
@@ -55,8 +56,10 @@ def test_more_bandwidth_is_never_slower() -> None:
 
 def test_what_does_not_fit_says_how_many_chips_would() -> None:
     large = dataclasses.replace(forward_graph(), memory=Memory(0, 100 * 2**30, (("parameter", 100 * 2**30),)))
-    (candidate,) = found(large, Question(), ("a10g",))
-    assert candidate.reason == "needs 100 GiB: 5 chips of 24 GiB hold it"
+    (one,) = found(large, Question(counts=(1,)), ("a10g",))
+    assert one.reason == "needs 100 GiB: 5 chips of 24 GiB hold it"
+    (enough,) = found(large, Question(), ("a10g",))
+    assert (enough.reason, enough.count, enough.instance) == (None, 8, "g5.48xlarge")
 
 
 def test_inference_chips_do_not_train() -> None:

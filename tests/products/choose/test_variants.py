@@ -10,7 +10,7 @@ from anychip.errors import NotModelled, UnknownName
 from anychip.products.choose.answer import Answer, answered
 from anychip.products.choose.asking import chips_named, choose, clouds_named
 from anychip.products.choose.page import page_of
-from anychip.products.choose.pricing import candidates
+from anychip.products.choose.pricing import Work, candidates
 from anychip.products.choose.question import Question
 from anychip.products.choose.variants import Variants
 from anychip.programs.retype import retyped
@@ -20,7 +20,7 @@ from tests.profile.workload import forward_graph, graph
 def _answer(question: Question | None = None, *names: str) -> Answer:
     chosen = [chips.by_name(name) for name in names or ("trn1", "t4", "graviton3", "h100")]
     asked = question or Question(minimise="time")
-    return answered("w", "step", asked, candidates(graph(), asked, chosen, snapshot()))
+    return answered("w", "step", asked, candidates([Work.of(graph())], asked, chosen, snapshot()))
 
 
 def test_bf16_becomes_fp16_where_only_that_is_multiplied() -> None:
