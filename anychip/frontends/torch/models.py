@@ -62,7 +62,8 @@ class ConfiguredModel:
     def __init__(self, path: str, *, phase: Phase = "forward", dtype: str = "bfloat16") -> None:
         import torch
 
-        self._path, self._phase = path, phase
+        self._path = path
+        self._phase: Phase = phase
         data = _configuration(path)
         transformers = _transformers(path)
         kind_of_model = data.get("model_type")

@@ -123,11 +123,9 @@ def limited(candidate: Candidate, question: Question) -> Candidate:
         notes.append(f"may miss {seconds(limit)}")
     if question.requests_per_second is not None:
         candidate = _serving(candidate, question.requests_per_second)
-    if (
-        question.budget_usd is not None
-        and question.pieces_total is not None
-        and candidate.cost_usd is not None
-    ):
+    if question.budget_usd is not None and question.pieces_total is not None:
+        if candidate.cost_usd is None:
+            return _excluded(candidate, "budget", "no price known to hold against the budget")
         total = candidate.cost_usd.times(question.pieces_total)
         if total.value > question.budget_usd:
             reason = f"costs {total.value:,.2f} USD, over {question.budget_usd:,.2f}"

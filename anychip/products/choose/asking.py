@@ -90,7 +90,7 @@ def ask(
     """
     kinds = {mark.kind for work in works for mark in work.variants.graph.marks}
     unit = unit or ("step" if "step" in kinds else "inference" if kinds else "run")
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with _progress() as progress:
         task = progress.add_task("pricing", total=len(chosen))
 
         def advance(chip: str) -> None:
@@ -100,6 +100,12 @@ def ask(
     answer = answered(name, unit, question, priced)
     others = _in_other_formats(answer, works, chosen, market)
     return answered(name, unit, question, priced, others) if others else answer
+
+
+def _progress() -> Progress:
+    """A bar on standard error that disappears; none where nobody looks at it."""
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 #: First chips of the ranking that are also priced in formats that were not asked for.
@@ -153,7 +159,7 @@ def with_accuracy(
     best = sorted(answer.ranked, key=lambda ranked: not ranked.pareto)[:most] + list(answer.ranked[:1])
     asked = {_arithmetic_of(ranked.candidate): ranked.candidate for ranked in reversed(best)}
     found: dict[Numerics, Accuracy] = {}
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with _progress() as progress:
         task = progress.add_task("reference", total=len(asked) + 1)
         reference = measured(script, arguments, None, "", limit_s)
         for numerics, candidate in asked.items():

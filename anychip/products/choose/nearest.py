@@ -40,7 +40,8 @@ def _latency(answer: Answer, found: Sequence[Candidate]) -> str:
 def _budget(answer: Answer, found: Sequence[Candidate]) -> str:
     total = answer.question.pieces_total or 1
     best = min(found, key=lambda each: each.cost_usd.value if each.cost_usd else float("inf"))
-    assert best.cost_usd is not None  # noqa: S101 - what breaks a budget has a cost
+    if best.cost_usd is None:
+        return f"no price of {name_of(best)} is known to hold against --budget; give one with --prices"
     usd = best.cost_usd.value * total
     return (
         f"the cheapest, {name_of(best)}, costs {usd:,.2f} USD for {total:,} {answer.unit}s, --budget is "
@@ -55,9 +56,10 @@ def _memory(answer: Answer, found: Sequence[Candidate]) -> str:
     best = min(found, key=needed)
     chips = needed(best)
     whole = f"{binary(best.peak_bytes or 0)} do not fit"
-    if best.instance is not None and chips > (best.chips_of_instance or 1):
-        return f"{whole}: {best.title} comes closest, {chips} of it hold them and no instance has so many"
-    return f"{whole}: {chips} x {best.title} hold them; write --count {_power_of_two(chips)}, or no --count"
+    if answer.question.counts:
+        hold = f"{chips} x {best.title} hold them"
+        return f"{whole}: {hold}; write --count {_power_of_two(chips)}, or no --count"
+    return f"{whole}: {best.title} comes closest, {best.reason}; try larger chips or a narrower --numerics"
 
 
 def _format(answer: Answer, found: Sequence[Candidate]) -> str:

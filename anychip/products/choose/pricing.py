@@ -78,11 +78,13 @@ class _Offer:
         chip: as the instance has it: a part of a socket, where cores are rented.
         instance: None where none is known.
         count: chips.
+        carried: the most chips that an instance carries, where that is too few; else None.
     """
 
     chip: Chip
     instance: Instance | None
     count: int
+    carried: int | None = None
 
 
 def candidates(
@@ -188,6 +190,11 @@ def _offers(chip: Chip, question: Question, market: Market, peak_bytes: int) -> 
         instance = market.cheapest(chip.name, count=count, region=region, term=term) or market.smallest(
             chip.name, count=count, region=region
         )
+        if instance is None and not question.counts:
+            known = [each.whole_chips for each in market.of_chip(chip.name, region=region)]
+            if max(known, default=0) > 0:
+                yield _Offer(chip, None, count, max(known))
+                continue
         chip_there = part_of(chip, instance) if instance is not None and chip.kind == "cpu" else chip
         yield _Offer(chip_there, instance, count)
 
@@ -234,6 +241,9 @@ def _priced(base: Candidate, offer: _Offer, variant: Variant) -> Candidate:
         return excluded(
             base, "memory", f"needs {binary(peak_bytes)}: {needed} chips of {binary(each_bytes)} hold it"
         )
+    if offer.carried is not None:
+        reason = f"needs {count} chips to hold {binary(peak_bytes)}; instances carry {offer.carried} at most"
+        return excluded(base, "memory", reason)
     side_by_side = copies_of(chip, peak_bytes) if count == 1 else 0
     try:
         priced = price(chip, variant, count, one_core=side_by_side > 0)

@@ -37,8 +37,9 @@ def show(answer: Answer, console: Console, *, most: int | None = None, migration
     if batches:
         table.add_column("batch", justify="right", no_wrap=True)
     calls = any(r.candidate.pieces > 1 for r in answer.ranked)
-    table.add_column("call ms" if calls else f"{answer.unit} ms", justify="right", no_wrap=True)
-    table.add_column(f"joules/{answer.unit}" if calls else "joules", justify="right", no_wrap=True)
+    factor, time_unit = _time_unit(answer)
+    table.add_column(f"{'call' if calls else answer.unit} {time_unit}", justify="right", no_wrap=True)
+    table.add_column(f"J/{answer.unit}" if calls else "joules", justify="right", no_wrap=True)
     table.add_column("$/million", justify="right", no_wrap=True)
     if accuracy:
         table.add_column("results", justify="right", no_wrap=True)
@@ -46,7 +47,7 @@ def show(answer: Answer, console: Console, *, most: int | None = None, migration
         table.add_column("g CO2", justify="right", no_wrap=True)
     table.add_column("bound", no_wrap=True, overflow="ellipsis", max_width=9 if accuracy else 15)
     for ranked in shown:
-        cells = _row(ranked)
+        cells = _row(ranked, factor)
         if batches:
             cells = (*cells[:4], str(ranked.candidate.batch or ""), *cells[4:])
         if accuracy:
@@ -138,7 +139,13 @@ def migration_lines(answer: Answer, most: int | None) -> list[str]:
     return lines
 
 
-def _row(ranked: Ranked) -> tuple[str | Text, ...]:
+def _time_unit(answer: Answer) -> tuple[float, str]:
+    """The unit in which the first's time is a number people read: how many make a second, and its name."""
+    first = next((r.candidate.time_s for r in answer.ranked if r.candidate.time_s is not None), None)
+    return (1.0, "s") if first is not None and first.value >= 1.0 else (1e3, "ms")
+
+
+def _row(ranked: Ranked, per_second: float) -> tuple[str | Text, ...]:
     candidate = ranked.candidate
     place = "-" if ranked.place is None else "=" if ranked.tied else str(ranked.place)
     mark = "*" if ranked.pareto else " "
@@ -151,17 +158,17 @@ def _row(ranked: Ranked) -> tuple[str | Text, ...]:
         instance,
         chip,
         candidate.numerics,
-        _milliseconds(candidate.time_s),
+        _spanned(candidate.time_s, per_second),
         _range(candidate.energy_j),
         "" if candidate.cost_usd is None else f"{candidate.cost_usd.value * 1e6:,.2f}",
         candidate.bound_by,
     )
 
 
-def _milliseconds(span: Range | None) -> str:
+def _spanned(span: Range | None, factor: float) -> str:
     if span is None:
         return ""
-    value, low, high = (x * 1e3 for x in (span.value, span.low, span.high))
+    value, low, high = (x * factor for x in (span.value, span.low, span.high))
     return f"{_short(value)} ({_short(low)}-{_short(high)})"
 
 

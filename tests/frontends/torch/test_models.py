@@ -56,5 +56,7 @@ def test_bad_files(tmp_path: Path) -> None:
         capture_config(str(tmp_path / "missing.json"))
     with pytest.raises(InvalidInput, match=r"config.json: not JSON: .*; give a Hugging Face config.json$"):
         capture_config(config(tmp_path, "{"))
-    with pytest.raises(InvalidInput, match=r"model_type is 'lama'; transformers [\d.]+ lacks it; did you mean llama\?$"):
+    with pytest.raises(
+        InvalidInput, match=r"model_type is 'lama'; transformers [\d.]+ lacks it; did you mean llama\?$"
+    ):
         capture_config(config(tmp_path, {"model_type": "lama"}))
