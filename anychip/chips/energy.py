@@ -1,7 +1,7 @@
 """A chip's Power from its node, memory type and thermal design power, where no maker publishes joules.
 
 Watts are ``base + joules per byte * bytes/s + joules per multiply-add * multiply-adds/s``, never above the
-limit. On GPUs three constants were fitted to 372 measured rows (whole chips left out: 10.2 % mean error);
+limit. On GPUs three constants were fitted to 372 measured rows (whole chips left out: 7.7 % mean error);
 bare arithmetic and DRAM energies taken from tables are four to seven times too low, because caches, register
 files and instruction issue move with the same rates. NPUs and CPUs have no measured power at all: theirs are
 judgements with ranges of a factor of two either way, good for ranking only where chips differ by more.
@@ -17,15 +17,16 @@ from anychip.chips.sources import assumed, derived, fitted
 from anychip.errors import InvalidDescription, unknown_name
 from anychip.facts import Fact
 
-#: Energy per byte of memory types relative to HBM2, with ranges.
+#: Energy per byte of memory types relative to HBM2, with ranges: device energies per bit are 3.97 pJ (HBM2)
+#: and 14 pJ (GDDR5; O'Connor et al., MICRO 2017), 5.5 to 7.5 pJ (GDDR6); no saving of HBM3 is published.
 MEMORY_FACTOR: dict[str, tuple[float, float, float]] = {
     "HBM2": (1.0, 0.95, 1.25),
     "HBM2e": (1.0, 0.95, 1.25),
-    "HBM3": (0.8, 0.7, 1.0),
-    "HBM3e": (0.8, 0.6, 1.0),
-    "GDDR5": (1.7, 1.5, 3.0),
-    "GDDR6": (1.5, 1.5, 2.5),
-    "GDDR7": (1.3, 1.0, 2.5),
+    "HBM3": (1.0, 0.7, 1.0),
+    "HBM3e": (1.0, 0.6, 1.0),
+    "GDDR5": (2.5, 1.5, 3.5),
+    "GDDR6": (1.9, 1.4, 2.5),
+    "GDDR7": (1.6, 1.2, 2.5),
 }
 #: Energy of a 16-bit tensor flop by process node in nm, relative to 7 nm, with ranges.
 NODE_FACTOR: dict[int, tuple[float, float, float]] = {
@@ -51,13 +52,15 @@ FORMAT_FACTOR: dict[str, tuple[float, float, float]] = {
     **dict.fromkeys(("mxfp4", "nvfp4"), (0.25, 0.15, 0.5)),
 }
 
-_GPU_FIT = "fit of measured GPU watts (ML.ENERGY: A100, H100, V100, A40; 372 rows, chips left out)"
-_TENSOR_FLOP_J = 1.59e-12
-_TENSOR_FLOP_RANGE_J = (1.56e-12, 1.76e-12)
+_GPU_FIT = "fit of measured GPU watts (ML.ENERGY: A100, H100, V100, A40; 372 rows; range over chips left out)"
+_BASE_SHARE = 0.207
+_BASE_SHARE_RANGE = (0.20, 0.212)
+_TENSOR_FLOP_J = 1.67e-12
+_TENSOR_FLOP_RANGE_J = (1.59e-12, 1.74e-12)
 _SIMT_FLOP_12NM_J = 14.3e-12
 _SIMT_FLOP_RANGE_12NM_J = (9.0e-12, 14.3e-12)
-_HBM2_BYTE_J = 213e-12
-_HBM2_BYTE_RANGE_J = (201e-12, 268e-12)
+_HBM2_BYTE_J = 216e-12
+_HBM2_BYTE_RANGE_J = (207e-12, 228e-12)
 
 
 def gpu_power(
@@ -95,11 +98,11 @@ def gpu_power(
     mac_j |= {name: _relative(simt, name, _SIMT_FACTOR[name]) for name in simt_formats}
     return Power(
         base_w=fitted(
-            0.226 * tdp_w.value,
+            _BASE_SHARE * tdp_w.value,
             "W",
-            f"{_GPU_FIT}: 0.226 of the thermal design power while loaded",
-            low=0.20 * tdp_w.range[0],
-            high=0.23 * tdp_w.range[1],
+            f"{_GPU_FIT}: {_BASE_SHARE:g} of the thermal design power while loaded",
+            low=_BASE_SHARE_RANGE[0] * tdp_w.range[0],
+            high=_BASE_SHARE_RANGE[1] * tdp_w.range[1],
         ),
         limit_w=tdp_w,
         mac_j=mac_j,
@@ -108,7 +111,7 @@ def gpu_power(
             link: fitted(
                 _HBM2_BYTE_J * factor,
                 "J",
-                f"{_GPU_FIT}: 213 pJ per byte of HBM2, times {factor:g} for {memory}",
+                f"{_GPU_FIT}: 216 pJ per byte of HBM2, times {factor:g} for {memory}",
                 low=_HBM2_BYTE_RANGE_J[0] * factor_low,
                 high=_HBM2_BYTE_RANGE_J[1] * factor_high,
             ),
@@ -127,7 +130,7 @@ def _tensor_mac_j(name: str, node_nm: int) -> Fact:
     return kind(
         2 * _TENSOR_FLOP_J * node * relative,
         "J",
-        f"{_GPU_FIT}: 1.59 pJ per 16-bit flop at 7 nm, times {node:g} for {node_nm} nm{judged}",
+        f"{_GPU_FIT}: 1.67 pJ per 16-bit flop at 7 nm, times {node:g} for {node_nm} nm{judged}",
         low=2 * _TENSOR_FLOP_RANGE_J[0] * node_low * low,
         high=2 * _TENSOR_FLOP_RANGE_J[1] * node_high * high,
     )
@@ -244,7 +247,7 @@ def npu_power(
             link: assumed(
                 byte_j[0],
                 "J",
-                f"{memory}: TPU v4's power bounds HBM2 to 83 pJ per byte, GPUs fit 213; DDR is judged higher",
+                f"{memory}: TPU v4's power bounds HBM2 to 83 pJ per byte, GPUs fit 216; DDR is judged higher",
                 low=byte_j[1],
                 high=byte_j[2],
             )

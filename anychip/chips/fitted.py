@@ -6,7 +6,7 @@ were none. They carry over to a chip that was never measured through its data-sh
 
 from __future__ import annotations
 
-from anychip.chips.policy import Policy
+from anychip.chips.policy import ExchangePolicy, Policy
 from anychip.facts import Fact, Source
 
 _READ_ON = "2026-11-22"
@@ -103,14 +103,14 @@ _PREFILL = Source(
     "neuron_published.csv: LLM time to first token up to 2,048 tokens, inf2 and trn1 (18 rows)",
     _READ_ON,
 )
-#: What one layer of a tensor-parallel model costs on Neuron besides its engines, both collectives included:
-#: per decoded token, per prefill, and per token of a prefill; the last is multiplied by the spill factor
-#: where the hidden state does not fit the local memory.
-TENSOR_PARALLEL = {
-    "decode_layer_s": _fact(116e-6, "s", _DECODE, 111e-6, 121e-6),
-    "prefill_layer_s": _fact(427e-6, "s", _PREFILL, 217e-6, 433e-6),
-    "prefill_token_s": _fact(1.14e-6, "s", _PREFILL, 1.1e-6, 1.4e-6),
-    "spill_factor": _fact(2.55, "1", _PREFILL, 2.1, 2.6),
+#: Exchanges between the shards of a model on Neuron, besides their bytes: see `ExchangePolicy`.
+NEURON_EXCHANGE = {
+    "latency_s": _fact(52e-6, "s", _DECODE, 48e-6, 60e-6),
+    "row_s": _fact(4.7e-6, "s", _DECODE, 2.5e-6, 5.9e-6),
+    "ring_step_s": _fact(10.7e-6, "s", _PREFILL, 9.8e-6, 12.1e-6),
+    "ring_row_s": _fact(0.27e-6, "s", _PREFILL, 0.16e-6, 0.32e-6),
+    "ring_sequence_s": _fact(29e-6, "s", _PREFILL, 25e-6, 42e-6),
+    "spill_factor": _fact(4.5, "1", _PREFILL, 3.9, 6.5),
 }
 
 
@@ -192,6 +192,7 @@ def neuron_policy() -> Policy:
     block = _fact(8e-6, "s", _ENCODERS, 5.8e-6, 12.9e-6)
     call = _fact(166e-6, "s", _ENCODERS, 128e-6, 217e-6)
     host = _fact(8e9, "byte/s", _ENCODERS, 3.3e9, 10e9)
+    exchange = ExchangePolicy(**{name: fact.value for name, fact in NEURON_EXCHANGE.items()})
     return Policy(
         style="compiled",
         tile=(512, 128, 128),
@@ -201,7 +202,9 @@ def neuron_policy() -> Policy:
         block_s=block.value,
         call_s=call.value,
         host_bytes_per_second=host.value,
-        facts={"block_s": block, "call_s": call, "host_bytes_per_second": host},
+        exchange=exchange,
+        facts={"block_s": block, "call_s": call, "host_bytes_per_second": host}
+        | {f"exchange_{name}": fact for name, fact in NEURON_EXCHANGE.items()},
     )
 
 

@@ -10,6 +10,29 @@ from anychip.facts import Fact
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExchangePolicy:
+    """What an exchange between the shards of a compiled graph takes besides its bytes.
+
+    Rows go straight to every member, or round rings of neighbours, step by step: whichever is sooner.
+
+    Args:
+        latency_s: of any exchange.
+        row_s: of every row that goes straight.
+        ring_step_s: of one step from chip to chip.
+        ring_row_s: of every row that goes round.
+        ring_sequence_s: of every sequence after the first that goes round.
+        spill_factor: on `ring_row_s` where the rows together do not fit the local memory.
+    """
+
+    latency_s: float
+    row_s: float
+    ring_step_s: float
+    ring_row_s: float
+    ring_sequence_s: float
+    spill_factor: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Policy:
     """Choices that belong to software, not silicon.
 
@@ -30,6 +53,7 @@ class Policy:
         call_s: latency of one call of a compiled graph.
         dispatch_s: host time to launch one kernel; a kernel waits for it while the device is not behind.
         host_bytes_per_second: sustained between host and device.
+        exchange: cost of exchanges between shards of one call; None: their bytes alone.
         facts: sources of the numbers above and of the family's fitted constants.
     """
 
@@ -47,4 +71,5 @@ class Policy:
     call_s: float = 0.0
     dispatch_s: float = 0.0
     host_bytes_per_second: float | None = None
+    exchange: ExchangePolicy | None = None
     facts: Mapping[str, Fact] = field(default_factory=dict, repr=False, compare=False)

@@ -315,9 +315,15 @@ def _attention(writer: BlockWriter, form: Attention, state: Residency) -> None:
         ]
         return tuple(items)
 
+    cached = crossing > 0 and form.keys > form.queries
+    if cached:
+        # This token's key and value must be in the cache before it is read, and weights queue behind it.
+        writer.fence()
     streamed_pieces(writer, crossing, products)
     if stored:
         writer.add(store(chip, "values", stored, stored))
+    if cached:
+        writer.fence()
 
 
 # --- everything else ---------------------------------------------------------------------------------

@@ -22,10 +22,17 @@ _IN_FLIGHT = 4 * _UNROLLED
 
 
 class Part(NamedTuple):
-    """Items in program order; `ahead` is the weight bytes of a load that may be hoisted, else 0."""
+    """Items in program order.
+
+    Args:
+        item: of the nest.
+        ahead: bytes of a load that may be moved ahead, else 0.
+        fenced: a load before which none of the later ones may be moved.
+    """
 
     item: Item
     ahead: int = 0
+    fenced: bool = False
 
 
 class BlockWriter:
@@ -42,6 +49,7 @@ class BlockWriter:
         self.buffers: dict[str, Buffer] = {}
         self.fixed: dict[str, int] = {}
         self._pieces = 0
+        self._fenced = False
         self.spread = chip.policy.graph_cores or chip.cores
 
     def buffer(self, name: str, depth: int, size: int, memory: str | None = None) -> str:
@@ -55,12 +63,29 @@ class BlockWriter:
         """Appends items that stay where they are."""
         self.parts += [Part(item) for item in items]
 
-    def weights(self, size: int) -> tuple[Instruction, str]:
-        """A load of streamed bytes into a slot of its own, which later parts may be hoisted over."""
+    @property
+    def is_fenced(self) -> bool:
+        """Whether the next load waits."""
+        return self._fenced
+
+    def fence(self) -> None:
+        """Makes the next load wait for the block's values, and with it all loads that queue behind it."""
+        self._fenced = True
+
+    def streamed(self, size: int) -> tuple[Part, Slot]:
+        """A load of streamed bytes, and the slot of its own that it fills.
+
+        It may be moved ahead of its use unless it is fenced; loads behind a fence stay behind it.
+        """
         name = f"w{self._pieces % _IN_FLIGHT}"
         self._pieces += 1
         self.buffer(name, 1, size, "stream")
-        return load(self.chip, name, size, size), name
+        instruction = load(self.chip, name, size, size)
+        if not self._fenced:
+            return Part(instruction, size), Slot(name)
+        self._fenced = False
+        values = Slot(self.buffer("values", 1, 1))
+        return Part(replace(instruction, reads=(*instruction.reads, values)), fenced=True), Slot(name)
 
     def lane(self, engine: str, reads: tuple[Slot, ...], elements: float, steps: int) -> Instruction:
         """`steps` operations on every element, in the vector or scalar engine, into the block's values."""
@@ -76,17 +101,29 @@ class BlockWriter:
         """
         budget = _AHEAD_SHARE * self.capacity
         loads = [(index, part) for index, part in enumerate(self.parts) if part.ahead]
+        fences = [index for index, part in enumerate(self.parts) if part.fenced]
+        first = fences[0] if fences else len(self.parts)
         waiting = early = 0
-        while early < len(loads) and waiting + loads[early][1].ahead <= budget and early < _IN_FLIGHT:
+        while (
+            early < len(loads)
+            and loads[early][0] < first
+            and waiting + loads[early][1].ahead <= budget
+            and early < _IN_FLIGHT
+        ):
             waiting += loads[early][1].ahead
             early += 1
         queue = loads[early:] + [(len(self.parts), self._for_next(part, early)) for _, part in loads[:early]]
         placed: list[Item] = []
         following = used = 0
         for index, part in enumerate(self.parts):
+            reach = next((fence for fence in fences if fence >= index), len(self.parts))
             while following < len(queue) and (
                 queue[following][0] <= index
-                or (waiting + queue[following][1].ahead <= budget and following < used + _IN_FLIGHT - early)
+                or (
+                    queue[following][0] <= reach
+                    and waiting + queue[following][1].ahead <= budget
+                    and following < used + _IN_FLIGHT - early
+                )
             ):
                 placed.append(queue[following][1].item)
                 waiting += queue[following][1].ahead
@@ -125,12 +162,17 @@ def streamed_pieces(
     pieces = ceil_div(size, _PIECE_BYTES)
     if pieces <= _UNROLLED:
         for _ in range(pieces):
-            each = ceil(size / pieces)
-            instruction, name = writer.weights(each)
-            writer.parts.append(Part(instruction, each))
-            writer.add(*piece(1 / pieces, (Slot(name),)))
+            part, slot = writer.streamed(ceil(size / pieces))
+            writer.parts.append(part)
+            writer.add(*piece(1 / pieces, (slot,)))
         return
     each = ceil(size / pieces)
     name = writer.buffer("stream", 4, each)
     body = (load(writer.chip, name, each, each), *piece(1 / pieces, (Slot(name),)))
+    if writer.is_fenced:
+        # The first of them waits; the others queue behind it.
+        first, slot = writer.streamed(each)
+        writer.parts.append(first)
+        writer.add(*piece(1 / pieces, (slot,)), Loop("w", pieces - 1, body))
+        return
     writer.add(Loop("w", pieces, body))

@@ -6,6 +6,8 @@ from anychip.operators.arguments import Arguments, plain
 from anychip.operators.forms import Collective, Form
 from anychip.operators.table import Rule, register
 
+#: Names of groups whose members exist only in a recording end in how many they are.
+SHARDS = "shards-"
 _KINDS = {
     "c10d.allreduce_": "all_reduce",
     "c10d.allreduce_coalesced_": "all_reduce",
@@ -35,7 +37,9 @@ def exchange(kind: str) -> Rule:
     """The rule of one kind of collective."""
 
     def rule(a: Arguments) -> tuple[Form, ...]:
-        return (Collective(kind, tuple(map(plain, a.inputs)), tuple(map(plain, a.results))),)
+        operands, results = tuple(map(plain, a.inputs)), tuple(map(plain, a.results))
+        extents = tuple(a.inputs[0].shape) if a.inputs else ()
+        return (Collective(kind, operands, results, extents, a.integer("members", 0)),)
 
     return rule
 

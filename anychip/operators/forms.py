@@ -480,11 +480,15 @@ class Collective:
             ``"send"``, ``"receive"``, ``"barrier"``.
         operands: what this member contributes.
         results: what it ends up with.
+        extents: of what this member contributes first.
+        members: of the group; 0 if unknown.
     """
 
     kind: str
     operands: tuple[Operand, ...]
     results: tuple[Operand, ...]
+    extents: tuple[int, ...] = ()
+    members: int = 0
 
     @property
     def bytes(self) -> int:
@@ -504,7 +508,8 @@ class Collective:
     @property
     def text(self) -> str:
         """Canonical text: equal work prints equally."""
-        return f"collective {self.kind} {_texts(self.operands)} -> {_texts(self.results)}"
+        group = f" of {self.members}" if self.members else ""
+        return f"collective {self.kind}{group} {_texts(self.operands)} -> {_texts(self.results)}"
 
 
 @dataclass(frozen=True, slots=True)

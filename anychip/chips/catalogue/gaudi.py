@@ -167,7 +167,7 @@ def _gaudi(
         numerics=_numerics(),
         power=npu_power(
             base_w=base_w,
-            base_where="0.226 of the thermal design power as on GPUs, to 0.45 as on TPU v4",
+            base_where="0.207 of the thermal design power as on GPUs, to 0.45 as on TPU v4",
             node_nm=process_nm,
             memory="HBM2e",
             link="hbm",

@@ -108,11 +108,14 @@ def inf1() -> Chip:
         ),
         year=2019,
         chip_link=published(32 * GIBI, "byte/s", f"{ARCHITECTURE}: NeuronLink-v1, 32 GiB/s a chip"),
+        chip_ring=published(16, "chip", f"{ARCHITECTURE}: the 16 chips of inf1.24xlarge form a ring"),
         note="array, clocks and buffers are unpublished: expect a factor of two; no stochastic rounding",
     )
 
 
-def _second_generation(name: str, title: str, *, year: int, chip_link: Fact, note: str) -> Chip:
+def _second_generation(
+    name: str, title: str, *, year: int, chip_link: Fact, chip_ring: Fact, note: str
+) -> Chip:
     return neuron_chip(
         name,
         title,
@@ -168,6 +171,7 @@ def _second_generation(name: str, title: str, *, year: int, chip_link: Fact, not
         ),
         year=year,
         chip_link=chip_link,
+        chip_ring=chip_ring,
         note=note,
     )
 
@@ -179,6 +183,7 @@ def inf2() -> Chip:
         "AWS Inferentia2",
         year=2023,
         chip_link=published(192 * GIBI, "byte/s", f"{ARCHITECTURE}: NeuronLink-v2, 192 GiB/s a chip"),
+        chip_ring=published(12, "chip", f"{ARCHITECTURE}: the twelve chips of inf2.48xlarge form a ring"),
         note="power unpublished: energy is an estimate",
     )
 
@@ -196,6 +201,7 @@ def trn1() -> Chip:
             low=384 * GIGA,
             high=768 * GIGA,
         ),
+        chip_ring=published(4, "chip", f"{ARCHITECTURE}: the 16 chips of trn1.32xlarge form a 4 x 4 torus"),
         note="power unpublished: energy is an estimate",
     )
 
@@ -253,6 +259,7 @@ def trn2() -> Chip:
         ),
         year=2024,
         chip_link=published(1.28 * TERA, "byte/s", f"{ARCHITECTURE}: NeuronLink-v3, 1.28 TB/s a chip"),
+        chip_ring=published(4, "chip", f"{ARCHITECTURE}: the 16 chips of trn2.48xlarge form a 4 x 4 torus"),
         note="power unpublished; no on-demand price in the snapshot; structured sparsity is not modelled",
     )
 
@@ -314,6 +321,9 @@ def trn3() -> Chip:
         ),
         year=2025,
         chip_link=published(2.56 * TERA, "byte/s", f"{ARCHITECTURE}: NeuronLink-v4, 2.56 TB/s a chip"),
+        chip_ring=assumed(
+            2, "chip", "chips of trn3 meet in a switch: every other is one step away", low=2, high=4
+        ),
         note="power unpublished; no instance row in the snapshot; no benchmark published",
     )
 

@@ -205,6 +205,7 @@ def neuron_chip(
     power: Power,
     year: int,
     chip_link: Fact,
+    chip_ring: Fact,
     note: str,
 ) -> Chip:
     """A chip of NeuronCores over one device memory."""
@@ -215,6 +216,7 @@ def neuron_chip(
         "clock_hz": clock,
         "year": published(year, "year", "AWS announcement of the instances"),
         "chip_link_bytes_per_second": chip_link,
+        "chip_ring": chip_ring,
         "host_link_bytes_per_second": _HOST_LINK.scaled(cores),
     }
     return Chip(

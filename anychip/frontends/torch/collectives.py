@@ -9,8 +9,9 @@ import torch
 from anychip.frontends.torch.dispatch import DEVICE
 from anychip.frontends.torch.memory import Storage
 from anychip.frontends.torch.places import KINDS, current_place
-from anychip.frontends.torch.plan import Plan, override_namespace
+from anychip.frontends.torch.plan import Keyword, Plan, override_namespace
 from anychip.frontends.torch.tensor import DeviceTensor, size_of, wrap
+from anychip.operators.collectives import SHARDS
 
 _NAMESPACES = ("c10d", "_c10d_functional")
 
@@ -56,6 +57,17 @@ def run(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     result = wrapped(plan.operator(*inner_args, **inner_kwargs))
     if recorder is not None and outer:
         made = [(tensor.memory.allocation, tensor.geometry) for tensor in fresh]
-        size = ("tensors", len(given))
-        recorder.append((plan, (size,), (), tuple(given), tuple(made or given), place))
+        skeleton: list[Any] = [("tensors", len(given))]
+        members = _members((*args, *kwargs.values()))
+        if members:
+            skeleton.append(Keyword(("members", members)))
+        recorder.append((plan, tuple(skeleton), (), tuple(given), tuple(made or given), place))
     return result
+
+
+def _members(arguments: tuple[Any, ...]) -> int:
+    """Members of the group that a call names, 0 if it names none that is known."""
+    for argument in arguments:
+        if isinstance(argument, str) and argument.startswith(SHARDS):
+            return int(argument.removeprefix(SHARDS))
+    return 0

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from math import ceil
 from typing import Any, Literal
 
 from anychip.errors import MissingTool, unknown_name
-from anychip.frontends.torch.models import on_device, recorded
+from anychip.frontends.torch.models import Phase, on_device, recorded
+from anychip.frontends.torch.parallel import exchange_results, shard_config
 from anychip.programs.graph import Graph
 
 
@@ -50,7 +50,7 @@ class Workload:
     """
 
     name: str
-    phase: Literal["forward", "prefill", "decode"]
+    phase: Phase
     batch: int
     tokens: int
     shards: int = 1
@@ -58,6 +58,7 @@ class Workload:
 
 _LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
 _BASE = {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072}
+_SMALL = {"hidden_size": 384, "num_attention_heads": 12, "intermediate_size": 1536}
 _BASIC = {"layer_type": "basic", "hidden_sizes": [64, 128, 256, 512], "num_labels": 1000}
 _PERCEIVER = {
     "num_labels": 1000, "num_latents": 512, "d_latents": 1024, "num_blocks": 8,
@@ -92,13 +93,40 @@ ARCHITECTURES: dict[str, Architecture] = {
     "bert-base": _BERT,
     "bert-large": _BERT_LARGE,
     "bert-base-classifier": Architecture("BertForSequenceClassification", "BertConfig"),
+    "bert-base-multilingual": Architecture("BertModel", "BertConfig", {"vocab_size": 119547}),
     "distilbert-base": _DISTIL,
+    "roberta-base": Architecture("RobertaModel", "RobertaConfig", {"vocab_size": 50265}),
+    "roberta-large": Architecture("RobertaModel", "RobertaConfig", _LARGE | {"vocab_size": 50265}),
+    "distilroberta-base": Architecture(
+        "RobertaModel", "RobertaConfig", {"vocab_size": 50265, "num_hidden_layers": 6}
+    ),
+    "xlm-roberta-base": Architecture("XLMRobertaModel", "XLMRobertaConfig", {"vocab_size": 250002}),
+    "xlm-roberta-large": Architecture("XLMRobertaModel", "XLMRobertaConfig", _LARGE | {"vocab_size": 250002}),
+    "minilm-l12-h384": Architecture("BertModel", "BertConfig", _SMALL | {"num_hidden_layers": 12}),
+    "minilm-l6-h384": Architecture("BertModel", "BertConfig", _SMALL | {"num_hidden_layers": 6}),
+    "mpnet-base": Architecture("MPNetModel", "MPNetConfig"),
+    "vit-base": Architecture("ViTForImageClassification", "ViTConfig", {"num_labels": 1000}, "image"),
+    "vit-large": Architecture(
+        "ViTForImageClassification", "ViTConfig", _LARGE | {"num_labels": 1000}, "image"
+    ),
     "albert-base-v2": Architecture("AlbertModel", "AlbertConfig", _BASE | {"vocab_size": 30000}),
     "electra-base": Architecture("ElectraModel", "ElectraConfig", _BASE | {"embedding_size": 768}),
     "camembert-base": Architecture("CamembertModel", "CamembertConfig", {"vocab_size": 32005}),
     "gpt2": Architecture("GPT2Model", "GPT2Config", {"use_cache": False}),
     "gpt2-large": Architecture(
         "GPT2Model", "GPT2Config", {"n_embd": 1280, "n_layer": 36, "n_head": 20, "use_cache": False}
+    ),
+    "gpt2-medium": Architecture(
+        "GPT2Model", "GPT2Config", {"n_embd": 1024, "n_layer": 24, "n_head": 16, "use_cache": False}
+    ),
+    "gpt2-xl": Architecture(
+        "GPT2Model", "GPT2Config", {"n_embd": 1600, "n_layer": 48, "n_head": 25, "use_cache": False}
+    ),
+    "resnet50": Architecture(
+        "ResNetForImageClassification", "ResNetConfig", {"depths": [3, 4, 6, 3], "num_labels": 1000}, "image"
+    ),
+    "resnet152": Architecture(
+        "ResNetForImageClassification", "ResNetConfig", {"depths": [3, 8, 36, 3], "num_labels": 1000}, "image"
     ),
     "resnet18": Architecture(
         "ResNetForImageClassification", "ResNetConfig", _BASIC | {"depths": [2, 2, 2, 2]}, "image"
@@ -130,8 +158,19 @@ ARCHITECTURES: dict[str, Architecture] = {
     "llama-3.1-8b": _llama(4096, 14336, 32, 32, 8, 128256),
     "llama-3.1-70b": _llama(8192, 28672, 80, 64, 8, 128256),
     "llama-3.1-405b": _llama(16384, 53248, 126, 128, 8, 128256),
+    "llama-3.2-1b": _llama(2048, 8192, 16, 32, 8, 128256),
+    "llama-3.2-3b": _llama(3072, 8192, 28, 24, 8, 128256),
+    "codellama-7b": _llama(4096, 11008, 32, 32, 32, 32016),
+    "codellama-13b": _llama(5120, 13824, 40, 40, 40, 32016),
+    "codellama-34b": _llama(8192, 22016, 48, 64, 8, 32000),
+    "codellama-70b": _llama(8192, 28672, 80, 64, 8, 32016),
+    "qwen2-7b": _llama(3584, 18944, 28, 28, 4, 152064),
+    "qwen2-14b": _llama(5120, 13824, 48, 40, 8, 152064),
+    "qwen2-32b": _llama(5120, 27648, 64, 40, 8, 152064),
+    "qwen2-72b": _llama(8192, 29568, 80, 64, 8, 152064),
     "mistral-7b": _llama(4096, 14336, 32, 32, 8, 32000),
     "opt-13b": _opt(5120, 40, 40),
+    "opt-30b": _opt(7168, 48, 56),
     "opt-66b": _opt(9216, 64, 72),
 }
 
@@ -150,21 +189,6 @@ def _architecture(name: str) -> Architecture:
     if name not in ARCHITECTURES:
         raise unknown_name("model", name, ARCHITECTURES)
     return ARCHITECTURES[name]
-
-
-def _shard(fields: Mapping[str, Any], shards: int) -> dict[str, Any]:
-    """One shard's part: heads and hidden units rounded up, grouped heads replicated."""
-    part = dict(fields)
-    if shards == 1:
-        return part
-    heads, key_heads = fields["num_attention_heads"], fields["num_key_value_heads"]
-    own = ceil(heads / shards)
-    own_keys = own if key_heads == heads else max(1, ceil(key_heads / shards))
-    part["num_key_value_heads"] = own_keys
-    part["num_attention_heads"] = ceil(own / own_keys) * own_keys
-    part["intermediate_size"] = ceil(fields["intermediate_size"] / shards)
-    part["vocab_size"] = ceil(fields["vocab_size"] / shards)
-    return part
 
 
 def graph_of(workload: Workload) -> Graph:
@@ -199,13 +223,13 @@ def _model(name: str, shards: int) -> Any:
 
     transformers.utils.logging.set_verbosity_error()
     architecture = _architecture(name)
-    config = getattr(transformers, architecture.config)(**architecture.fields)
-    for field_name, value in _shard(architecture.fields, shards).items():
-        # Set afterwards: a shard's heads need not divide the width, which configurations check when built.
-        setattr(config, field_name, value)
+    whole = getattr(transformers, architecture.config)(**architecture.fields)
     kind = getattr(transformers, architecture.model)
+    part = shard_config(whole, shards)
     with torch.device("meta"):
-        model = kind(config).eval()
+        model = kind(part).eval()
     if architecture.decodes:
         model = model.to(torch.bfloat16)
+    if shards > 1:
+        exchange_results(model, kind, whole, part, shards)
     return on_device(model)

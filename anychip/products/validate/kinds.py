@@ -8,7 +8,7 @@ from pathlib import Path
 
 from anychip.errors import InvalidInput
 from anychip.products.published_rows import published_rows
-from anychip.products.validate import attention, layers, operators
+from anychip.products.validate import attention, layers, neuron, neuron_search, operators, power
 from anychip.products.validate.held_out import searched_gpu
 from anychip.products.validate.question import (
     Broken,
@@ -24,6 +24,8 @@ from anychip.products.validate.question import (
 KINDS: tuple[FileKind, ...] = (
     FileKind("operators", operators.COLUMNS, operators.read, operators.predict, searched_gpu),
     FileKind("attention", attention.COLUMNS, attention.read, attention.predict, searched_gpu),
+    FileKind("neuron", neuron.COLUMNS, neuron.read, neuron.predict, neuron_search.searched),
+    FileKind("power", power.COLUMNS, power.read, power.predict, power.searched),
     FileKind("layers", layers.COLUMNS, layers.read, operators.predict, searched_gpu),
 )
 

@@ -1,0 +1,199 @@
+"""Published figures of whole models on Inferentia and Trainium: calls, prompts, output tokens.
+
+The rules name a model's architecture; here a row's metric becomes the call behind it. Neuron compiles for
+fixed shapes, so prompts and caches are those of the next power of two, or of the longest that the row's
+program takes. Requests in flight wait for each other: rows with several are compared by throughput.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from typing import Any
+
+from anychip.errors import AnychipError
+from anychip.products.validate.mapping import settled
+from anychip.products.validate.neuron_calls import Calls, Work
+from anychip.products.validate.operators import chip_named
+from anychip.products.validate.question import (
+    ChipOf,
+    Excluded,
+    Measured,
+    Out,
+    Question,
+    Row,
+    answered,
+    catalogue_chip,
+    number,
+)
+
+#: Of a file of this kind.
+COLUMNS = ("chip", "phase", "model", "batch", "seq_len", "metric", "value", "extra", "inflight", "cores")
+#: Prompts beyond so many tokens in a batch are a class of their own.
+_SHORT_PROMPT = 2048
+_TAIL = re.compile(r"p(9\d|100)|max_|cost|mfu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served(Question):
+    """A published figure of a model.
+
+    Args:
+        work: the call.
+        prompt: the call before it, where whole answers were measured; None otherwise.
+        output_tokens: of one answer.
+        inflight: requests at a time.
+        cores: of the instance, that take requests side by side.
+        price_usd_h: of the instance, where costs were measured.
+        sdk: version of the compiler, as numbers.
+    """
+
+    work: Work
+    prompt: Work | None = None
+    output_tokens: int = 0
+    inflight: float = 1.0
+    cores: int = 1
+    price_usd_h: float = 0.0
+    sdk: tuple[int, ...] = ()
+
+
+def read(file: str, row: Row, shortest_s: float) -> Served:
+    """The call of a row."""
+    said = settled("neuron", row)
+    kind = said.get("class", "neuron")
+    if "architecture" not in said:
+        raise Out("workload", f"model {row['model']}: no rule names its architecture", kind)
+    said["architecture"] = said["architecture"].casefold()
+    chip = chip_named(said.get("chip", row["chip"]), kind)
+    named = dict(re.findall(r"([^;=]+)=([^;]*)", row["extra"]))
+    common: dict[str, Any] = {
+        "file": file, "line": int(row["line"]), "chip": chip, "dtype": said.get("dtype", "bf16"),
+        "metric": row["metric"], "unit": row.get("unit") or "", "measured": number(row, "value"),
+        "family": said.get("family", said["architecture"]).casefold(),
+        "sdk": _version(row.get("sdk_version") or ""),
+        "rate": "throughput" in row["metric"],
+    }  # fmt: skip
+    batch = round(number(row, "batch", otherwise=1.0, least=1.0))
+    if said.get("phase") == "generate":
+        return _generated(row, said, named, batch, common)
+    return _called(row, said, named, batch, common)
+
+
+def _called(
+    row: Row, said: Mapping[str, str], named: Mapping[str, str], batch: int, common: dict[str, Any]
+) -> Served:
+    """A forward pass on one core, several of them side by side."""
+    kind = said["class"]
+    tokens = round(number(row, "seq_len", otherwise=128.0, least=1.0))
+    cores = round(number(row, "cores", otherwise=1.0, least=1.0))
+    inflight = number(row, "inflight", otherwise=float(cores))
+    if inflight < 0.9 and cores > 1:
+        # Throughput and latency of one batch that the runtime splits over all cores.
+        batch, inflight = -(-batch // cores), float(cores)
+    work = Work(said["architecture"], "forward", batch, tokens)
+    price = number(row, "price_usd_h_ri") if "cost" in row["metric"] else 0.0
+    return _finished(row, kind, work, common, inflight=inflight, cores=cores, price_usd_h=price, named=named)
+
+
+def _generated(
+    row: Row, said: Mapping[str, str], named: Mapping[str, str], batch: int, common: dict[str, Any]
+) -> Served:
+    """A prompt, an output token, or answers per second of a tensor-parallel language model."""
+    kind, metric = said["class"], row["metric"]
+    if "request" in metric:
+        raise Out("scale", "throughput of a service with requests of its own", kind)
+    if "input_len" not in named:
+        raise Out("workload", "the length of the prompt is not stated", kind)
+    given, made = int(float(named["input_len"])), int(float(named.get("output_len") or 1))
+    shards = int(float(named["tp"])) if "tp" in named else round(number(row, "cores", least=1.0))
+    longest = round(number(row, "seq_len", otherwise=float(given + made), least=1.0))
+    prompt = Work(said["architecture"], "prefill", batch, _bucket(given, longest), shards)
+    token = Work(said["architecture"], "decode", batch, _bucket(given + made // 2 + 1, longest), shards)
+    if metric.startswith("ttft"):
+        size = "to 2,048 tokens" if batch * prompt.tokens <= _SHORT_PROMPT else "beyond 2,048 tokens"
+        return _finished(row, f"{kind}, prompt {size}", prompt, common, named=named)
+    if metric.startswith(("tpot", "latency_per_token")):
+        return _finished(row, f"{kind}, output token", token, common, named=named)
+    if "in_plus_out" in metric or metric == "throughput":
+        raise Out("workload", "tokens of prompts and answers are counted together", kind)
+    return _finished(
+        row, f"{kind}, output tokens a second", token, common, prompt=prompt, output_tokens=made, named=named
+    )
+
+
+def _finished(
+    row: Row, kind: str, work: Work, common: dict[str, Any], *, named: Mapping[str, str], **more: Any
+) -> Served:
+    tail = ", tails and costs" if _TAIL.search(row["metric"]) else ""
+    subject = f"{row['model']} {work.batch}x{work.tokens}" + (f" on {work.shards}" if work.shards > 1 else "")
+    key = (work, row["model"], row["metric"], tuple(sorted(more.items(), key=str)))
+    return Served(kind=kind + tail, work=work, subject=subject, workload=key, **common, **more)
+
+
+def _bucket(tokens: int, longest: int) -> int:
+    """Neuron compiles for powers of two, the last of them cut at the longest sequence."""
+    return min(1 << max(0, (max(1, tokens) - 1).bit_length()), max(longest, tokens))
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text))
+
+
+class Predictor:
+    """Answers rows; every call is recorded and simulated once a set of constants."""
+
+    def __init__(self, chip_of: ChipOf = catalogue_chip, calls: Calls | None = None) -> None:
+        self._chip_of = chip_of
+        self._calls = calls or CALLS
+
+    def value(self, row: Served) -> float:
+        """The prediction in the row's unit."""
+        chip = self._chip_of(row.chip)
+        call_s = self._calls.seconds(chip, row.work)
+        batch = row.work.batch
+        if row.prompt is not None:
+            whole_s = self._calls.seconds(chip, row.prompt) + row.output_tokens * call_s
+            return batch * row.output_tokens / whole_s
+        if row.work.phase != "forward":
+            return call_s * 1e3
+        throughput = max(1.0, min(float(row.cores), row.inflight)) * batch / call_s
+        if row.rate:
+            return throughput
+        if row.price_usd_h:
+            return 1e6 / throughput * row.price_usd_h / 3600
+        return max(row.inflight, 1.0) * batch / throughput * 1e3
+
+
+#: Recordings of the process; they know no constants.
+CALLS = Calls()
+
+
+def predict(
+    questions: Sequence[Question], chip_of: ChipOf = catalogue_chip
+) -> tuple[list[Measured], list[Excluded]]:
+    """Rows with their predictions; those that a newer compiler measured again are a class of their own."""
+    predictor = Predictor(chip_of)
+    done: list[Measured] = []
+    left: list[Excluded] = []
+    rows = [each for each in questions if isinstance(each, Served)]
+    current = set(newest(rows))
+    for row in sorted(rows, key=lambda each: (astuple(each.work), each.chip)):
+        asked = row if row in current else dataclasses.replace(row, kind=f"{row.kind}, older compilers")
+        try:
+            done.append(answered(asked, predictor.value(row)))
+        except (AnychipError, RuntimeError, TypeError, AttributeError, ValueError) as error:
+            because = f"{row.work.architecture}: {str(error).splitlines()[0]}"
+            left.append(Excluded(row.file, row.line, row.kind, "workload", because))
+    return done, left
+
+
+def newest(rows: Iterable[Served]) -> list[Served]:
+    """Of rows that measure the same, that of the newest compiler."""
+    best: dict[Any, Served] = {}
+    for row in rows:
+        key = (row.chip, row.workload)
+        if key not in best or row.sdk > best[key].sdk:
+            best[key] = row
+    return list(best.values())

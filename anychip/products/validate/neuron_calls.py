@@ -1,0 +1,109 @@
+"""Calls of published models on Neuron cores: recorded once, priced with any constants.
+
+A recording becomes groups of forms, and equal groups are simulated once. What the fitted constants of the
+policy add is linear in them and is kept apart, so that a search for constants simulates a call only where
+it changes an engine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from anychip.chips import Chip
+from anychip.compile import Lowering
+from anychip.compile.fuse import Group, grouped
+from anychip.frontends.torch.models import Phase
+from anychip.frontends.torch.published import Workload, graph_of
+from anychip.programs.graph import Graph
+from anychip.simulate import Player
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One call of a published model.
+
+    Args:
+        architecture: name among `anychip.frontends.torch.published.ARCHITECTURES`.
+        phase: as of `Workload`.
+        batch: sequences or images.
+        tokens: of the sequence, prompt or cache.
+        shards: tensor-parallel degree.
+    """
+
+    architecture: str
+    phase: Phase
+    batch: int
+    tokens: int
+    shards: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A call.
+
+    Args:
+        groups: of forms that run as one kernel, and how often each does.
+        host_bytes: that cross to the host and back.
+    """
+
+    groups: tuple[tuple[Group, int], ...]
+    host_bytes: int
+
+
+@dataclass(slots=True)
+class Calls:
+    """Recordings, and times by chip.
+
+    Args:
+        recorded: by call and by what decides fusion.
+    """
+
+    recorded: dict[tuple[Work, str], Recorded] = field(default_factory=dict[tuple[Work, str], Recorded])
+    # By identity; the chip is kept so that its identity is not reused.
+    _pricers: dict[int, tuple[Chip, Lowering, Player]] = field(
+        default_factory=dict[int, "tuple[Chip, Lowering, Player]"]
+    )
+
+    def seconds(self, chip: Chip, work: Work) -> float:
+        """Seconds of one call on one core of a chip, inputs and results carried from and to the host."""
+        done = self.recording(chip, work)
+        _, lowering, player = self.pricer(chip)
+        ticks = sum(count * player.span(lowering.group_nest(group)).ticks for group, count in done.groups)
+        rate = chip.policy.host_bytes_per_second
+        return ticks / chip.clock_hz + (done.host_bytes / rate if rate and done.host_bytes > 1 else 0.0)
+
+    def recording(self, chip: Chip, work: Work) -> Recorded:
+        """The call in groups, as the chip's memories make them."""
+        key = (work, chip.name)
+        known = self.recorded.get(key)
+        if known is None:
+            known = self.recorded[key] = self._recorded(chip, _graph(work))
+        return known
+
+    def _recorded(self, chip: Chip, graph: Graph) -> Recorded:
+        lowering = self.pricer(chip)[1]
+        groups: dict[Any, tuple[Group, int]] = {}
+        per_segment = [
+            grouped(chip, segment, [lowering.forms(node) for node in segment.nodes])
+            for segment in graph.segments
+        ]
+        for index in graph.path:
+            for group in per_segment[index]:
+                groups[group.work] = (group, groups.get(group.work, (group, 0))[1] + 1)
+        moved = sum(each.to_host_bytes + each.to_device_bytes for each in graph.transfers)
+        return Recorded(tuple(groups.values()), moved)
+
+    def pricer(self, chip: Chip) -> tuple[Chip, Lowering, Player]:
+        """What lowers and simulates for a chip."""
+        known = self._pricers.get(id(chip))
+        if known is None:
+            known = self._pricers[id(chip)] = (chip, Lowering(chip), Player(chip))
+        return known
+
+
+@lru_cache(maxsize=2)
+def _graph(work: Work) -> Graph:
+    """The recording; neighbours in order of work differ in the chip alone."""
+    return graph_of(Workload(work.architecture, work.phase, work.batch, work.tokens, work.shards))

@@ -1,0 +1,244 @@
+"""The fitted constants of Neuron chips found again without some rows.
+
+A call takes what its engines take, which two efficiencies decide, and costs that are linear in the policy's
+constants: fused blocks, calls, bytes to the host, exchanges. Engines are simulated on a small grid of both
+efficiencies and interpolated between; the linear constants follow by reweighted least squares. Nothing starts
+from the catalogue's values.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple, cast
+
+import numpy as np
+
+from anychip.blocks import SystolicArray, VectorUnit
+from anychip.chips import Chip, Engine
+from anychip.chips.policy import ExchangePolicy
+from anychip.compile.collective import overhead_parts
+from anychip.frontends.torch.published import ARCHITECTURES
+from anychip.operators import Collective
+from anychip.products.validate.neuron import CALLS, Served, newest
+from anychip.products.validate.neuron_calls import Recorded, Work
+from anychip.products.validate.question import Question, Tell, catalogue_chip
+
+#: Efficiencies at which engines are simulated, and those between which the search chooses.
+_TENSOR, _VECTOR = (0.5, 0.7, 1.0), (0.65, 0.8, 1.0)
+_FINE_TENSOR = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+_FINE_VECTOR = (0.65, 0.75, 0.85, 0.95, 1.0)
+_ROUNDS = 25
+#: The chips that were fitted; they have the same cores.
+_FITTED = ("inf2", "trn1")
+#: Weight of rows about which the published figures contradict each other.
+_LONG_PROMPT = 0.3
+LINEAR = (
+    "block_s", "call_s", "host_s_per_byte", "latency_s", "row_s", "ring_step_s", "ring_row_s",
+    "ring_spilled_row_s", "ring_sequence_s",
+)  # fmt: skip
+
+
+class Constants(NamedTuple):
+    """What a search finds: efficiencies of the engines, and the policy's constants by name."""
+
+    tensor: float
+    vector: float
+    linear: dict[str, float]
+
+
+@dataclass(slots=True)
+class _Features:
+    """What a call takes.
+
+    Args:
+        engines_s: at every pair of the simulated efficiencies.
+        other_s: that no constant changes.
+        amounts: by which each linear constant is multiplied; exchanges that go straight, and round rings.
+    """
+
+    engines_s: np.ndarray
+    other_s: float
+    amounts: tuple[np.ndarray, np.ndarray]
+
+
+_known: dict[tuple[str, Work], _Features] = {}
+_chips: dict[tuple[str, float, float], Chip] = {}
+
+
+def searched(rows: Sequence[Question], tell: Tell) -> Callable[[Chip], Chip]:
+    """Constants found on the rows that remain, put into every chip whose policy has them."""
+    mine = [
+        row
+        for row in newest([each for each in rows if isinstance(each, Served)])
+        if row.chip in _FITTED and row.prompt is None and not row.price_usd_h and "tails" not in row.kind
+    ]
+    if len(mine) < 2 * len(LINEAR):
+        return lambda chip: chip
+    tell(f"Neuron, {len({row.family for row in mine})} models")
+    constants = found(mine)
+    return lambda chip: with_constants(chip, constants)
+
+
+def found(rows: Sequence[Served]) -> Constants:
+    """The constants with the least mean absolute percentage error, classes weighing alike."""
+    ordered = sorted(rows, key=lambda row: (dataclasses.astuple(row.work), row.chip))
+    ordered = [row for row in ordered if row.work.architecture in ARCHITECTURES]
+    features = [_features(row) for row in ordered]
+    measured = np.array([_call_s(row) for row in ordered])
+    counts: dict[str, int] = {}
+    for row in ordered:
+        counts[row.kind] = counts.get(row.kind, 0) + 1
+    weights = np.array([(_LONG_PROMPT if "beyond" in r.kind else 1.0) / counts[r.kind] for r in ordered])
+    best: tuple[float, Constants] | None = None
+    for tensor, vector in product(_FINE_TENSOR, _FINE_VECTOR):
+        base = np.array([_between(each, tensor, vector) + each.other_s for each in features])
+        loss, linear = _linear(base, features, measured, weights)
+        if best is None or loss < best[0]:
+            best = loss, Constants(tensor, vector, linear)
+    assert best is not None  # noqa: S101 - the grid has points
+    return best[1]
+
+
+def _linear(
+    base: np.ndarray, features: Sequence[_Features], measured: np.ndarray, weights: np.ndarray
+) -> tuple[float, dict[str, float]]:
+    """Linear constants by reweighted least squares, none negative; exchanges take their shorter way."""
+    ways = [np.array([each.amounts[way] for each in features]) for way in (0, 1)]
+    amounts = np.where((ways[0][:, LINEAR.index("row_s")] > 40)[:, None], ways[1], ways[0])
+    constants = np.zeros(len(LINEAR))
+    scale = np.ones(len(measured))
+    target = (measured - base) / measured
+    for index in range(_ROUNDS):
+        relative = amounts / measured[:, None]
+        used = [i for i in range(len(LINEAR)) if relative[:, i].any()]
+        solved = np.zeros(len(used))
+        while used:
+            root = np.sqrt(weights * scale)
+            solved = np.linalg.lstsq(relative[:, used] * root[:, None], target * root, rcond=None)[0]
+            if (solved >= 0).all():
+                break
+            used.pop(int(np.argmin(solved / np.abs(solved).max())))
+        constants = np.zeros(len(LINEAR))
+        constants[used] = solved[: len(used)]
+        if index > _ROUNDS // 2:
+            shorter = ways[0] @ constants <= ways[1] @ constants
+            amounts = np.where(shorter[:, None], ways[0], ways[1])
+        scale = 1 / np.maximum(np.abs(amounts @ constants / measured - target), 3e-3)
+    chosen = np.minimum(ways[0] @ constants, ways[1] @ constants)
+    loss = float(np.sum(weights * np.abs((base + chosen) / measured - 1)))
+    return loss, dict(zip(LINEAR, map(float, constants), strict=True))
+
+
+def _call_s(row: Served) -> float:
+    """Measured seconds of one call, from whatever was measured."""
+    if row.work.phase != "forward":
+        return row.measured / 1e3
+    used = max(1.0, min(float(row.cores), row.inflight))
+    if row.rate:
+        return used * row.work.batch / row.measured
+    return row.measured / 1e3 * used / max(row.inflight, 1.0)
+
+
+def _features(row: Served) -> _Features:
+    key = (row.chip, row.work)
+    known = _known.get(key)
+    if known is None:
+        chip = catalogue_chip(row.chip)
+        recorded = CALLS.recording(chip, row.work)
+        twin = next((_known[name, row.work] for name in _FITTED if (name, row.work) in _known), None)
+        engines = twin.engines_s if twin is not None else _engines_s(row.chip, recorded)
+        known = _known[key] = _Features(engines, *_amounts(chip, recorded))
+    return known
+
+
+def _engines_s(name: str, recorded: Recorded) -> np.ndarray:
+    """Seconds of the engines alone at every pair of efficiencies."""
+    table = np.zeros((len(_TENSOR), len(_VECTOR)))
+    for (i, tensor), (j, vector) in product(enumerate(_TENSOR), enumerate(_VECTOR)):
+        key = (name, tensor, vector)
+        if key not in _chips:
+            _chips[key] = with_efficiencies(catalogue_chip(name), tensor, vector)
+        chip, lowering, player = CALLS.pricer(_chips[key])
+        ticks = 0
+        for group, count in recorded.groups:
+            span = player.span(lowering.group_nest(group))
+            ticks += count * (span.ticks - sum(each for _, each in span.fixed))
+        table[i, j] = ticks / chip.clock_hz
+    return table
+
+
+def _amounts(chip: Chip, recorded: Recorded) -> tuple[float, tuple[np.ndarray, np.ndarray]]:
+    """Time of bytes between chips, and what multiplies each linear constant."""
+    _, lowering, player = CALLS.pricer(chip)
+    straight, rings = np.zeros(len(LINEAR)), np.zeros(len(LINEAR))
+    other = 0.0
+    for group, count in recorded.groups:
+        causes = dict(player.span(lowering.group_nest(group)).fixed)
+        for amounts in (straight, rings):
+            amounts[0] += count * ("block latency" in causes)
+            amounts[1] += count * ("call" in causes)
+        other += count * causes.get("collective", 0) / chip.clock_hz
+        for form in group.forms:
+            if isinstance(form, Collective) and form.kind != "barrier":
+                parts = overhead_parts(chip, form)
+                other -= count * parts.seconds(cast(ExchangePolicy, chip.policy.exchange))
+                straight[3] += count
+                straight[4] += count * (parts.rows - 1)
+                rings[3] += count
+                rings[5] += count * parts.steps
+                rings[6 if parts.fits else 7] += count * parts.rows
+                rings[8] += count * (parts.sequences - 1)
+    for amounts in (straight, rings):
+        amounts[2] = recorded.host_bytes if recorded.host_bytes > 1 else 0
+    return other, (straight, rings)
+
+
+def _between(features: _Features, tensor: float, vector: float) -> float:
+    """Engines' seconds by interpolation in the inverse efficiencies, in which they are nearly linear."""
+    rows = [float(np.interp(1 / vector, _inverse(_VECTOR), row[::-1])) for row in features.engines_s]
+    return float(np.interp(1 / tensor, _inverse(_TENSOR), rows[::-1]))
+
+
+def _inverse(efficiencies: tuple[float, ...]) -> list[float]:
+    return [1 / each for each in reversed(efficiencies)]
+
+
+def with_efficiencies(chip: Chip, tensor: float, vector: float) -> Chip:
+    """The chip with other shares of its engines' cycles at work."""
+    engines = dict(chip.engines)
+    for name, engine in chip.engines.items():
+        block = engine.block
+        if isinstance(block, SystolicArray):
+            changed = dataclasses.replace(block, efficiency=tensor)
+        elif isinstance(block, VectorUnit):
+            changed = dataclasses.replace(block, efficiency=vector)
+        else:
+            continue
+        engines[name] = Engine(block=changed, queue_depth=engine.queue_depth)
+    return chip.altered(engines=engines)
+
+
+def with_constants(chip: Chip, constants: Constants) -> Chip:
+    """The chip with constants of a search; chips without such a policy stay as they are.
+
+    Inferentia1 keeps its engines: their one factor was fitted to its own rows.
+    """
+    if chip.policy.exchange is None:
+        return chip
+    linear = constants.linear
+    row_s = linear["ring_row_s"]
+    spill = linear["ring_spilled_row_s"] / row_s if row_s else 1.0
+    named = {field.name: linear.get(field.name, 0.0) for field in dataclasses.fields(ExchangePolicy)}
+    policy = dataclasses.replace(
+        chip.policy,
+        block_s=linear["block_s"],
+        call_s=linear["call_s"],
+        host_bytes_per_second=1 / max(linear["host_s_per_byte"], 1e-12),
+        exchange=ExchangePolicy(**(named | {"spill_factor": max(1.0, spill)})),
+    )
+    if chip.name != "inf1":
+        chip = with_efficiencies(chip, constants.tensor, constants.vector)
+    return chip.altered(policy=policy)
