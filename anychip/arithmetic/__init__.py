@@ -10,6 +10,7 @@ from anychip.arithmetic.curves import CORRECT, Curves
 from anychip.arithmetic.evaluation import evaluate
 from anychip.arithmetic.numerics import Numerics, cpu, gpu, neuron, reference
 from anychip.arithmetic.order import Lanes, Order, Pairwise, Sequential, Tiles, Tree
+from anychip.arithmetic.piecewise import Domain, Piecewise, neuron_scalar_engine
 from anychip.arithmetic.recipe import Number, Recipe, Step, traced
 from anychip.arithmetic.reduction import Reduction
 from anychip.arithmetic.sums import contract, reduce_sum
@@ -18,11 +19,13 @@ __all__ = [
     "CORRECT",
     "Contraction",
     "Curves",
+    "Domain",
     "Lanes",
     "Number",
     "Numerics",
     "Order",
     "Pairwise",
+    "Piecewise",
     "Recipe",
     "Reduction",
     "Sequential",
@@ -34,6 +37,7 @@ __all__ = [
     "evaluate",
     "gpu",
     "neuron",
+    "neuron_scalar_engine",
     "reduce_sum",
     "reference",
     "traced",

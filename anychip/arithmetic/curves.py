@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anychip.arithmetic.piecewise import Piecewise
 from anychip.arithmetic.specified import SPECIFIED
-from anychip.errors import unknown_name
+from anychip.errors import InvalidDescription, unknown_name
 from anychip.formats import Float
 
 Doubles = NDArray[np.float64]
@@ -130,14 +131,31 @@ class Curves:
     Args:
         format: None: the exact value, rounded once. A format: a table with one entry for each of its codes;
             the argument is rounded to it, and so is the entry.
+        unit: evaluates the curves that it has, in fp32; None: nothing does.
+
+    Raises:
+        InvalidDescription: a table and a unit at once.
     """
 
     format: Float | None = None
+    unit: Piecewise | None = None
+
+    def __post_init__(self) -> None:
+        if self.format is not None and self.unit is not None:
+            raise InvalidDescription(
+                f"curves: a table of {self.format.name} and the unit {self.unit.name}; choose one of them"
+            )
 
     @property
     def name(self) -> str:
         """What people call it."""
+        if self.unit is not None:
+            return self.unit.name
         return "correct" if self.format is None else f"{self.format.name} table"
+
+    def is_exact(self, curve: str) -> bool:
+        """Whether a curve is the exact value rounded once."""
+        return self.format is None and (self.unit is None or self.unit.domain(curve) is None)
 
     def evaluate(self, curve: str, *arguments: Doubles) -> Doubles:
         """`curve` of the arguments, to be rounded once by the caller.
@@ -147,6 +165,8 @@ class Curves:
         """
         if curve not in FUNCTIONS:
             raise unknown_name("curve", curve, FUNCTIONS)
+        if self.unit is not None and not self.is_exact(curve):
+            return self.unit.evaluate(curve, *arguments)
         table = self.format
         given = arguments if table is None else tuple(values_of(table.round(each)) for each in arguments)
         with np.errstate(all="ignore"):

@@ -94,7 +94,12 @@ def _perform(step: Step, inputs: list[NDArray[Any]], functions: Curves, lane: Fl
     format = fp64 if any(one.dtype == np.float64 for one in data) else lane
     if operation in ("and", "or", "xor", "not"):
         return _integers(operation, [one != 0 for one in inputs])
-    if operation in pointers.CURVES and format == fp32 and functions == CORRECT and pointers.available():
+    if (
+        operation in pointers.CURVES
+        and format == fp32
+        and functions.is_exact(operation)
+        and pointers.available()
+    ):
         return _curve(operation, inputs[0])
     exact = _compute(operation, [values_of(one) for one in inputs], functions, format)
     return exact if format is fp64 else np.asarray(format.round(exact))

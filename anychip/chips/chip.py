@@ -181,12 +181,15 @@ class Chip:
 
         Args:
             name: ``default``; ``fp32``: nothing is cast; a format of the matrix engine, to which wider
-                operands are then cast, or ``fp8`` for the chip's own.
+                operands are then cast, or ``fp8`` for the chip's own; of AWS's chips also another reading of
+                their hardware, ``rounded-products`` or ``piecewise-curves``, alone or after one of the others
+                (``fp32+piecewise-curves``).
             rounding: of stores into formats narrower than fp32.
             seed: of stochastic rounding.
 
         Raises:
             UnknownName: the chip has no such choice.
+            InvalidDescription: choices joined by ``+`` that contradict each other.
             NotModelled: the hardware does not round so.
         """
         return numerics_of(self, name, rounding=rounding, seed=seed)

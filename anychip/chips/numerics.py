@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from anychip.arithmetic import Numerics
+from anychip.arithmetic import Curves, Numerics, neuron_scalar_engine
 from anychip.blocks import MatrixEngine
-from anychip.errors import NotModelled, unknown_name
+from anychip.errors import InvalidDescription, NotModelled, unknown_name
 from anychip.formats import Rounding, bf16
 
 if TYPE_CHECKING:
@@ -45,8 +45,16 @@ def choices(chip: Chip) -> dict[str, Numerics]:
         if name in found:
             found["fp8"] = found[name]
             break
-    if chip.vendor == "AWS" and chip.kind == "npu":
-        found["rounded-products"] = _rounding_products(chip.numerics)
+    return found | {name: alter(chip.numerics) for name, alter in alterations(chip).items()}
+
+
+def alterations(chip: Chip) -> dict[str, Callable[[Numerics], Numerics]]:
+    """Other readings of how the chip's hardware computes, which alter any of its numerics, by name."""
+    if chip.vendor != "AWS" or chip.kind != "npu":
+        return {}
+    found = {"rounded-products": _rounding_products}
+    if not chip.numerics.name.startswith("neuron1"):  # the ranges of its functions are not published
+        found["piecewise-curves"] = _piecewise_curves
     return found
 
 
@@ -54,10 +62,7 @@ def numerics_of(
     chip: Chip, name: str, *, rounding: str = "nearest-even", seed: int | None = None
 ) -> Numerics:
     """See `Chip.numerics_named`."""
-    known = choices(chip)
-    numerics = known.get(name) or (chip.numerics if name == chip.numerics.name else None)
-    if numerics is None:
-        raise unknown_name(f"numerics of {chip.name}", name, known)
+    numerics = _named(chip, name)
     chosen = Rounding.by_name(rounding, seed=seed)
     if rounding not in chip.roundings:
         raise NotModelled(
@@ -65,6 +70,31 @@ def numerics_of(
             f"{', '.join(chip.roundings)}{_who_rounds(rounding)}"
         )
     return numerics if rounding == "nearest-even" else numerics.with_rounding(chosen)
+
+
+def _named(chip: Chip, name: str) -> Numerics:
+    """A choice, or several joined by ``+``, of which all but the first alter the one before."""
+    known, altering = choices(chip), alterations(chip)
+    first, *others = name.split("+")
+    if name == chip.numerics.name:
+        return chip.numerics
+    if first not in known:
+        raise unknown_name(f"numerics of {chip.name}", first, known)
+    numerics = known[first]
+    seen = [first]
+    for other in others:
+        if other in known and other not in altering:
+            raise InvalidDescription(
+                f"numerics of {chip.name}: {name} joins {seen[0]} and {other}, which both say what operands"
+                f" are cast to; name one of them, first, then {' or '.join(altering) or 'nothing'}"
+            )
+        if other not in altering:
+            raise unknown_name(f"numerics of {chip.name} after {first}", other, altering)
+        if other in seen:
+            raise InvalidDescription(f"numerics of {chip.name}: {name} names {other} twice; name it once")
+        seen.append(other)
+        numerics = altering[other](numerics)
+    return numerics
 
 
 def _who_rounds(rounding: str) -> str:
@@ -89,6 +119,18 @@ def _rounding_products(base: Numerics) -> Numerics:
         for rule in base.contractions
     )
     return dataclasses.replace(base, name=f"{base.name}-rounded-products", contractions=rules)
+
+
+def _piecewise_curves(base: Numerics) -> Numerics:
+    """Functions by piecewise polynomials in fp32, as AWS says its Scalar engine evaluates them."""
+    unit = neuron_scalar_engine()
+    assumed = ("number of segments, coefficients and steps of the Scalar engine's functions",)
+    return dataclasses.replace(
+        base,
+        name=f"{base.name}-piecewise-curves",
+        curves=Curves(unit=unit),
+        assumed=(*base.assumed, *assumed),
+    )
 
 
 def _stem(base: Numerics) -> str:

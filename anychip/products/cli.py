@@ -43,7 +43,7 @@ COMMANDS: dict[str, Command] = {
     "predict": Command("predict", "time of a model that transformers can build, on a chip"),
     "validate": Command("validate", "predictions beside published measurements"),
     "completion": Command("completion", "completions of commands and options for bash, zsh and fish"),
-    "evidence": Command("evidence", "show what each part's correctness rests on"),
+    "evidence": Command("evidence.command", "show what each part's correctness rests on"),
     "study": Command("study.command", "what a number format does to a workload's results"),
 }
 _HELP = ("-h", "--help", "help")

@@ -91,7 +91,7 @@ def test_every_path_has_the_same_bits(name: str) -> None:
 @pytest.mark.parametrize("name", ["exp", "tanh", "erf", "gelu", "log", "sigmoid", "rsqrt", "sin"])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_correctly_rounded_for_bf16(name: str) -> None:
-    """Every 16th bf16 argument against mpmath; `anychip evidence formats` takes them all."""
+    """Every 16th bf16 argument against mpmath; `anychip evidence curves` takes them all."""
     mp.dps = 40
     values = formats.bf16.decode(np.arange(0, 1 << 16, 16, dtype=np.uint16))
     values = values[np.isfinite(values) & (np.abs(values) < 1e4) & (np.abs(values) > 1e-6)]

@@ -9,7 +9,7 @@ from anychip import chips
 from anychip.arithmetic import Tiles, contract
 from anychip.blocks import MatrixEngine
 from anychip.chips.names import NAMES
-from anychip.errors import InvalidDescription, NotModelled, UnknownName
+from anychip.errors import AnychipError, InvalidDescription, NotModelled, UnknownName
 from anychip.formats import Rounding, Stochastic, bf16, by_name, fp32
 
 
@@ -66,6 +66,46 @@ def test_the_disputed_reading_differs_in_bits() -> None:
     disputed = contract(a, b, trn1.numerics_named("rounded-products").contraction(bf16))
     assert not np.array_equal(documented, disputed)
     np.testing.assert_allclose(disputed, documented, atol=0.1)
+
+
+def test_choices_join() -> None:
+    trn1 = chips.by_name("trn1")
+    joined = trn1.numerics_named("fp32+rounded-products+piecewise-curves")
+    assert joined.name == "neuron2-fp32-rounded-products-piecewise-curves"
+    assert joined.operand(fp32) == fp32
+    assert joined.contraction(bf16).product == bf16
+    assert joined.curves.name == "neuron-scalar-engine"
+    assert trn1.numerics_named("rounded-products").curves.unit is None
+    assert "number of segments, coefficients and steps of the Scalar engine's functions" in joined.assumed
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "fp32+bf16",
+            "numerics of trn1: fp32+bf16 joins fp32 and bf16, which both say what operands are cast to; name "
+            "one of them, first, then rounded-products or piecewise-curves",
+        ),
+        (
+            "fp32+piecewise",
+            'unknown numerics of trn1 after fp32 "piecewise"; did you mean piecewise-curves?',
+        ),
+        (
+            "piecewise-curves+piecewise-curves",
+            "numerics of trn1: piecewise-curves+piecewise-curves names piecewise-curves twice; name it once",
+        ),
+    ],
+)
+def test_choices_that_do_not_join(name: str, message: str) -> None:
+    with pytest.raises(AnychipError) as caught:
+        chips.by_name("trn1").numerics_named(name)
+    assert str(caught.value) == message
+
+
+def test_piecewise_curves_only_where_ranges_are_published() -> None:
+    offered = {name for name in NAMES if "piecewise-curves" in chips.choices(chips.by_name(name))}
+    assert offered == {"inf2", "trn1", "trn2", "trn3"}
 
 
 @pytest.mark.parametrize("name", NAMES)

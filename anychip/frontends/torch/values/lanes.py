@@ -93,7 +93,7 @@ class Lanes:
         self._steps = [self._step(step) for step in recipe.steps]
         self._needed = self._last_uses(recipe)
         self._program: list[tuple[Callable[..., Tensor], tuple[Any, ...], int]] = []
-        self._registers = self._allocated() if curves.format is None and recipe.steps else None
+        self._registers = self._allocated() if curves.is_exact("sqrt") and recipe.steps else None
 
     def _last_uses(self, recipe: Recipe) -> list[tuple[int, ...]]:
         """Per step, the registers that nothing reads afterwards."""
@@ -125,13 +125,13 @@ class Lanes:
         return operation, _PLAIN[operation], step.arguments
 
     def _square_root(self, x: Tensor) -> Tensor:
-        if self.curves.format is not None:
+        if not self.curves.is_exact("sqrt"):
             return self._curve("sqrt")(x)
         return torch.sqrt(x) if x.dtype.is_floating_point else torch.sqrt(x.double()).float()
 
     def _curve(self, name: str) -> Callable[..., Tensor]:
         """A curve as the arithmetic room specifies it: in the compiled core, or NumPy with its bits."""
-        in_core = self.curves.format is None and name in pointers.CURVES
+        in_core = self.curves.is_exact(name) and name in pointers.CURVES
 
         def evaluated(*arguments: Any) -> Tensor:
             first = arguments[0]

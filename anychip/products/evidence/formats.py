@@ -1,21 +1,8 @@
-"""`anychip evidence formats`: the number rooms against independent implementations, exhaustively.
-
-Peers are ml_dtypes (fast, nearest-even), gfloat (every rounding mode, from the definition) and mpmath
-(curves); they come with the `test` extra.
-"""
+"""Formats, rounding, sums: the number rooms against independent implementations, exhaustively."""
 
 from __future__ import annotations
 
-import argparse
-import importlib
-import platform
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,10 +10,9 @@ from numpy.typing import NDArray
 
 from anychip import formats
 from anychip.arithmetic import Contraction, contract
-from anychip.arithmetic.specified import SPECIFIED
-from anychip.errors import MissingTool
 from anychip.formats import Float, Rounding, compiled
 from anychip.formats.randomness import philox4x32
+from anychip.products.evidence.finding import Check, peer_library
 
 #: Our names, and those of ml_dtypes and gfloat.
 PEERS: dict[str, tuple[str, str | None]] = {
@@ -52,89 +38,6 @@ MODES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One claim and how it came out.
-
-    Args:
-        claim: what should hold.
-        checked: cases compared.
-        wrong: cases in which it does not hold.
-        seconds: time taken.
-    """
-
-    claim: str
-    checked: int
-    wrong: int
-    seconds: float
-
-
-Check = Callable[[], tuple[int, int]]
-
-
-def main(argv: Sequence[str]) -> int:
-    """Runs the checks, prints a table, and returns 1 if anything disagrees.
-
-    Args:
-        argv: ``["formats", "--long", "--write", FILE]``.
-
-    Raises:
-        MissingTool: a peer is not installed.
-    """
-    parser = argparse.ArgumentParser(prog="anychip evidence", description=__doc__)
-    parser.add_argument("subject", choices=["formats"])
-    parser.add_argument("--long", action="store_true", help="also all 2**32 fp32 inputs of four formats")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write the table as Markdown")
-    options = parser.parse_args(argv)
-    found: list[Finding] = []
-    for claim, check in checks(everything=options.long):
-        begun = time.perf_counter()
-        checked, wrong = check()
-        found.append(Finding(claim, checked, wrong, time.perf_counter() - begun))
-        print(_line(found[-1]), flush=True)
-    if options.write:
-        options.write.write_text(_page(found, argv))
-    return 1 if any(each.wrong for each in found) else 0
-
-
-def _line(each: Finding) -> str:
-    verdict = "agrees" if each.wrong == 0 else f"{each.wrong:,} DISAGREE"
-    return f"{each.claim:<68} {each.checked:>15,}  {verdict}  ({each.seconds:.1f} s)"
-
-
-def _page(found: Sequence[Finding], argv: Sequence[str]) -> str:
-    rows = "\n".join(f"| {f.claim} | {f.checked:,} | {f.wrong:,} | {f.seconds:.1f} |" for f in found)
-    versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "ml_dtypes", "gfloat", "mpmath"))
-    command = " ".join(("anychip evidence formats", *(("--long",) if "--long" in argv else ())))
-    machine = f"{platform.machine()}, {_processor()}, paths {', '.join(compiled.paths())}"
-    return f"""# Evidence: formats
-
-Command: `{command}`, run on {date.today().isoformat()}.
-Machine: {machine}; {versions}.
-
-| claim | cases | disagreements | seconds |
-|---|---:|---:|---:|
-{rows}
-"""
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
-
-
-def _peer(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise MissingTool(
-            f"evidence: {name} is not installed; install the test extra: pip install anychip[test]"
-        ) from None
-
-
 def checks(*, everything: bool) -> Iterator[tuple[str, Check]]:
     """Every claim with its check; `everything` adds those that take minutes."""
     for name in PEERS:
@@ -153,8 +56,6 @@ def checks(*, everything: bool) -> Iterator[tuple[str, Check]]:
     for name in ("bf16", "fp8_e4m3fn"):
         yield f"{name}: stochastic bits alike for paths, threads, chunks, strides", lambda n=name: _alike(n)
     yield "fp32 products alike for paths, threads and batch neighbours", _products_alike
-    for name in sorted(SPECIFIED):
-        yield f"{name}: correctly rounded for every bf16 and fp16 argument", lambda n=name: _curve(n)
     for name in LONG if everything else ():
         yield f"{name}: all 2**32 fp32 inputs encode as in ml_dtypes", lambda name=name: _all_inputs(name)
 
@@ -167,7 +68,7 @@ def _format(name: str) -> Float:
 
 
 def _type(name: str) -> Any:
-    return np.float16 if name == "fp16" else getattr(_peer("ml_dtypes"), PEERS[name][0])
+    return np.float16 if name == "fp16" else getattr(peer_library("ml_dtypes"), PEERS[name][0])
 
 
 def _unequal(a: NDArray[np.float32], b: NDArray[np.float32]) -> int:
@@ -183,8 +84,8 @@ def _decoding(name: str) -> tuple[int, int]:
 
 
 def _decoding_gfloat(name: str) -> tuple[int, int]:
-    format, gfloat = _format(name), _peer("gfloat")
-    info = getattr(_peer("gfloat.formats"), str(PEERS[name][1]))
+    format, gfloat = _format(name), peer_library("gfloat")
+    info = getattr(peer_library("gfloat.formats"), str(PEERS[name][1]))
     codes = np.arange(1 << format.bits, dtype=format.code_type)
     peer = np.array([gfloat.decode_float(info, int(code)).fval for code in codes], np.float32)
     return len(codes), _unequal(np.asarray(format.decode(codes), np.float32), peer)
@@ -215,8 +116,8 @@ def _encoding(name: str) -> tuple[int, int]:
 
 
 def _modes(name: str) -> tuple[int, int]:
-    format, gfloat = _format(name), _peer("gfloat")
-    info = getattr(_peer("gfloat.formats"), str(PEERS[name][1]))
+    format, gfloat = _format(name), peer_library("gfloat")
+    info = getattr(peer_library("gfloat.formats"), str(PEERS[name][1]))
     values = edges(format, 1 << 10)
     values = values[np.isfinite(values)]
     wrong = 0
@@ -300,63 +201,6 @@ def _products_alike() -> tuple[int, int]:
     return checked, wrong
 
 
-def _curve(name: str) -> tuple[int, int]:
-    """Correct unless the double result lies within 2**-43 of a midpoint; those are settled by mpmath."""
-    mpmath = _peer("mpmath")
-    checked = wrong = 0
-    for format in (formats.bf16, formats.fp16):
-        values = format.decode(np.arange(1 << 16, dtype=np.uint16)).astype(np.float64)
-        with np.errstate(all="ignore"):
-            result = SPECIFIED[name](values)
-            low, high = (format.round(result * (1 + side * 2.0**-43)) for side in (-1, 1))
-        ours = format.round(result)
-        checked += len(values)
-        for i in np.flatnonzero((low != high) & ~np.isnan(ours)):
-            exact = _settle(mpmath, name, float(values[i]))
-            wrong += float(ours[i]) != _nearest(mpmath, format, exact)
-    return checked, wrong
-
-
-def _settle(mpmath: Any, name: str, x: float) -> Any:
-    mp = mpmath.mp
-    mp.dps = 60
-    v = mpmath.mpf(x)
-    half_erfc = mp.erfc(-v / mp.sqrt(2)) / 2
-    match name:
-        case "exp2":
-            return mpmath.mpf(2) ** v
-        case "log2":
-            return mp.log(v) / mp.log(2)
-        case "sigmoid" | "silu":
-            return (v if name == "silu" else 1) / (1 + mp.exp(-v))
-        case "softplus" | "log_sigmoid":
-            sign = 1 if name == "softplus" else -1
-            return sign * mp.log1p(mp.exp(sign * v))
-        case "mish":
-            return v * mp.tanh(mp.log1p(mp.exp(v)))
-        case "normal_cdf" | "gelu":
-            return (v if name == "gelu" else 1) * half_erfc
-        case "gelu_tanh":
-            inner = mp.sqrt(8 / mp.pi) * (v + mpmath.mpf("0.044715") * v**3)
-            return v / (1 + mp.exp(-inner))
-        case "rsqrt":
-            return 1 / mp.sqrt(v)
-        case "reciprocal":
-            return 1 / v
-        case _:
-            return getattr(mp, name)(v)
-
-
-def _nearest(mpmath: Any, format: Float, exact: Any) -> float:
-    """`exact` rounded to nearest-even in `format`, from the definition."""
-    if exact == 0:
-        return 0.0
-    _, exponent = mpmath.frexp(abs(exact))
-    quantum = mpmath.mpf(2) ** (max(int(exponent) - 1, format.emin) - format.significand_bits)
-    value = float(mpmath.nint(exact / quantum) * quantum)
-    return value if abs(value) <= format.max_finite else float(np.copysign(np.inf, value))
-
-
 def _all_inputs(name: str) -> tuple[int, int]:
     format, kind = _format(name), _type(name)
     wrong = 0
@@ -371,7 +215,3 @@ def _all_inputs(name: str) -> tuple[int, int]:
         if nan.any() and not np.isnan(format.decode(format.encode(values[nan][::4097]))).all():
             wrong += 1
     return 1 << 32, wrong
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
