@@ -16,7 +16,7 @@ from anychip.frontends.torch.dispatch import DEVICE, dispatch
 from anychip.frontends.torch.memory import Storage
 from anychip.frontends.torch.moves import stand_in
 from anychip.frontends.torch.plan import Plan, plan_of
-from anychip.frontends.torch.tensor import DEVICE_TYPE, DeviceTensor, size_of, wrap
+from anychip.frontends.torch.tensor import COMPANIONS, DEVICE_TYPE, DeviceTensor, size_of, wrap
 
 #: Smaller parameters keep their values: they cost nothing, and some are read.
 _LARGE_BYTES = 1 << 20
@@ -61,6 +61,9 @@ class AbsentTensor(torch.Tensor):
                 copy._is_param = True
             memo[id(self)] = copy
         return memo[id(self)]
+
+
+COMPANIONS.add(AbsentTensor)
 
 
 def absent(elements: torch.Tensor) -> Any:

@@ -113,6 +113,28 @@ def _pack_padded_sequence(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, A
     return data, batch_sizes.elements if type(batch_sizes) is DeviceTensor else batch_sizes
 
 
+def _foreach_addcdiv_(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Of integers too, as CUDA's fused kernel divides them: averaged copies of a model count batches so."""
+    targets, numerators, denominators = args[:3]
+    if not targets or targets[0].is_floating_point() or targets[0].is_complex():
+        return evaluate(plan, args, kwargs)
+    factors = args[3] if len(args) > 3 else next(iter(kwargs.values()), 1)
+    several = factors if isinstance(factors, (list, tuple)) else [factors] * len(targets)
+    for target, above, below, factor in zip(targets, numerators, denominators, several, strict=True):
+        target.add_(torch.div(above, below, rounding_mode="trunc") * factor)
+    return None
+
+
+def _not_left_aligned(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Encoders keep their padding: nested tensors of strided layout cannot be wrapped."""
+    return False
+
+
+def _efficient_zeros(size: Any, **kwargs: Any) -> Tensor:
+    """Zeros of forward differentiation have memory here: without, plain kernels would read no address."""
+    return torch.zeros(size, **{name: value for name, value in kwargs.items() if value is not None})
+
+
 def _with_kernel(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if plan.kernel is None:
         plan.kernel = DEVICE.handlers(plan.operator) or _KERNELS[plan.operator]
@@ -121,6 +143,7 @@ def _with_kernel(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> A
 
 #: Stay one operator, computed by these functions of plain tensors.
 _KERNELS: dict[Any, Callable[..., Any]] = {
+    aten._efficientzerotensor.default: _efficient_zeros,
     aten.histc.default: _histc,
     aten._thnn_fused_lstm_cell.default: _lstm_cell,
     aten._thnn_fused_lstm_cell_backward_impl.default: _lstm_cell_backward,
@@ -134,3 +157,6 @@ def register() -> None:
     for operator in _KERNELS:
         plan_of(operator).override = _with_kernel
     plan_of(aten._pack_padded_sequence.default).override = _pack_padded_sequence
+    plan_of(aten._foreach_addcdiv_.Scalar).override = _foreach_addcdiv_
+    plan_of(aten._foreach_addcdiv_.ScalarList).override = _foreach_addcdiv_
+    plan_of(aten._nested_tensor_from_mask_left_aligned.default).override = _not_left_aligned

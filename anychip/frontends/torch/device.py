@@ -16,6 +16,7 @@ from anychip.frontends.torch import (
     conversion,
     coverage,
     failures,
+    losses,
     moves,
     serialization,
 )
@@ -114,6 +115,7 @@ def install() -> None:
     _register_kernels()
     autocast.register(_libraries)
     attention.register(_libraries)
+    losses.register(_libraries)
     serialization.register()
     conversion.register()
     _register_lists()

@@ -47,6 +47,8 @@ _HOST_TENSORS_WELCOME = frozenset(
         "aten::_unsafe_index_put",
         "aten::set_",
         "aten::_foreach_copy_",
+        "aten::_nested_view_from_jagged",
+        "aten::_nested_view_from_jagged_copy",
         "aten::_pack_padded_sequence",
         "aten::_pack_padded_sequence_backward",
         "aten::_pad_packed_sequence",

@@ -10,6 +10,7 @@ from types import ModuleType
 from anychip.errors import InvalidInput
 from anychip.frontends.torch.capture import StopCapture
 from anychip.frontends.torch.redirect.absent import explain
+from anychip.frontends.torch.redirect.processes import work_elsewhere
 
 
 def run_script(path: str, arguments: Sequence[str] = ()) -> None:
@@ -25,6 +26,7 @@ def run_script(path: str, arguments: Sequence[str] = ()) -> None:
     Raises:
         InvalidInput: the file cannot be read or is not Python.
         CannotExistHere: it uses code for one particular accelerator.
+        WorkElsewhere: a process that it started uses the device.
     """
     if os.path.isdir(path):
         path = os.path.join(path, "__main__.py")
@@ -49,10 +51,13 @@ def run_script(path: str, arguments: Sequence[str] = ()) -> None:
     except StopCapture:
         return
     except Exception as error:  # noqa: BLE001  # whatever a script raises
-        explained = explain(error, path)
+        explained = explain(error, path) or work_elsewhere(path)
         if explained is not None:
             raise explained from None
         trace = error.__traceback__
         raise error.with_traceback(trace.tb_next if trace is not None else None) from error.__cause__
     finally:
         sys.argv, sys.path[:], sys.modules["__main__"] = before
+    lost = work_elsewhere(path)
+    if lost is not None:
+        raise lost

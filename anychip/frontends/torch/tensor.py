@@ -46,6 +46,8 @@ class DeviceTensor(torch.Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if len(types) > 1 and not COMPANIONS.issuperset(types):
+            return NotImplemented  # a tensor that holds device tensors (nested, distributed) takes the call
         try:
             return _dispatch(func, args, kwargs)
         except Exception as error:
@@ -144,6 +146,8 @@ class DeviceTensor(torch.Tensor):
         return copy
 
 
+#: Tensor classes that the device computes with itself, beside its own.
+COMPANIONS: set[type] = {DeviceTensor}
 _dispatch: Callable[[Any, Any, Any], Any]
 _reduce: Callable[[DeviceTensor], Any]
 

@@ -12,7 +12,16 @@ from anychip.frontends.torch.conformance import scripts
 
 FOLDER = Path(__file__).parent / "scripts"
 ROOT = Path(__file__).resolve().parents[3]
-QUICK = ("devices.py", "identity.py", "save_load.py", "compiled.py", "xla_train.py", "ddp.py")
+QUICK = (
+    "devices.py",
+    "identity.py",
+    "save_load.py",
+    "compiled.py",
+    "xla_train.py",
+    "ddp.py",
+    "derivatives.py",
+    "losses_and_averages.py",
+)
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -50,6 +59,49 @@ def test_code_that_cannot_exist_names_the_line_and_the_alternative(tmp_path: Pat
     last = done.stderr.strip().splitlines()[-1]
     assert "script.py:3: flash_attn: flash-attn is a CUDA extension" in last
     assert "scaled_dot_product_attention" in last
+
+
+_ELSEWHERE = """\
+import sys, torch, torch.multiprocessing as processes
+class Rows(torch.utils.data.Dataset):
+    def __len__(self):
+        return 2
+    def __getitem__(self, index):
+        return torch.ones(2).cuda()
+def work(rank):
+    torch.ones(2).cuda() * 2
+if __name__ == "__main__":
+    (torch.ones(2).cuda() * 2).sum()
+    HOW
+"""
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "processes.spawn(work, nprocs=2)",
+        "p = processes.get_context('fork').Process(target=work, args=(0,)); p.start(); p.join()",
+        "p = processes.get_context('spawn').Process(target=work, args=(0,)); p.start(); p.join()",
+        "next(iter(torch.utils.data.DataLoader(Rows(), num_workers=1)))",
+    ],
+)
+def test_the_device_in_another_process_is_an_error(tmp_path: Path, how: str) -> None:
+    done = run_on_device(tmp_path, _ELSEWHERE.replace("HOW", how))
+    assert done.returncode == 1
+    assert (
+        done.stderr.strip()
+        .splitlines()[-1]
+        .endswith(
+            "script.py: a process that the script started uses the device, and its work would be lost: one "
+            "process is simulated; start one rank (nprocs=1), or leave the device to the script's own process"
+        )
+    )
+
+
+def test_host_work_in_other_processes_goes_on(tmp_path: Path) -> None:
+    text = "pool = processes.get_context('spawn').Pool(1); print(pool.map(len, ['ab', 'c']))"
+    done = run_on_device(tmp_path, _ELSEWHERE.replace("HOW", text))
+    assert (done.returncode, done.stdout) == (0, "[2, 1]\n")
 
 
 def test_words_are_compared_exactly_and_numbers_within_tolerance() -> None:

@@ -8,6 +8,7 @@ is listed as excluded with the last reason.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import time
@@ -18,6 +19,7 @@ from typing import Any
 import torch
 
 from anychip.errors import MissingTool
+from anychip.frontends.torch.conformance import vision_library
 from anychip.frontends.torch.conformance.inputs import candidate_inputs
 from anychip.frontends.torch.conformance.results import (
     Case,
@@ -57,6 +59,8 @@ def run(
     """
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+    with contextlib.suppress(ImportError):  # architectures that need it are excluded then
+        vision_library.prepare()
     try:
         from transformers.models.auto import modeling_auto
     except ImportError as error:

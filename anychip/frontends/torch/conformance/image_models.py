@@ -9,11 +9,28 @@ from typing import Any
 import torch
 
 from anychip.errors import MissingTool
+from anychip.frontends.torch.conformance import vision_library
 from anychip.frontends.torch.conformance.results import Case, Report, one_line, run_isolated, say, versions
 from anychip.frontends.torch.conformance.training_step import CannotRun, compare
 from anychip.frontends.torch.device import install
 
-_MOST_PARAMETERS = 30_000_000
+_MOST_PARAMETERS = 60_000_000
+#: Words by which timm names its smaller models, the smallest first.
+_SMALL = (
+    "test",
+    "zepto",
+    "atto",
+    "femto",
+    "pico",
+    "nano",
+    "tiny",
+    "xxs",
+    "xs",
+    "mini",
+    "small",
+    "lite",
+    "_s",
+)
 _SIDES = (64, 96, 128, 224)
 
 
@@ -26,14 +43,14 @@ def run(*, limit: int | None = None, jobs: int = 1, only: str | None = None) -> 
         only: families whose name contains this.
 
     Raises:
-        MissingTool: timm or the torchvision it needs is not installed, or does not fit this PyTorch.
+        MissingTool: timm or the torchvision it needs is not installed.
     """
     try:
+        vision_library.prepare()
         import timm  # pyright: ignore[reportMissingImports]
     except (ImportError, RuntimeError) as error:
         raise MissingTool(
-            f"conformance timm: {error}; pip install timm and the torchvision that was built for "
-            f"torch {torch.__version__}"
+            f"conformance timm: {error}; pip install --no-deps timm torchvision pillow"
         ) from error
     install()
     torch.set_num_threads(1)
@@ -49,9 +66,9 @@ def run(*, limit: int | None = None, jobs: int = 1, only: str | None = None) -> 
 
 def _family(timm: Any, family: str) -> Case:
     warnings.simplefilter("ignore")
-    reason = "no model of at most 30,000,000 parameters"
+    reason = f"no model of at most {_MOST_PARAMETERS:,} parameters"
     sized: list[tuple[int, str]] = []
-    for name in timm.list_models(module=family)[:12]:
+    for name in sorted(timm.list_models(module=family), key=_likely_size)[:12]:
         try:
             with torch.device("meta"):
                 sized.append((sum(p.numel() for p in timm.create_model(name).parameters()), name))
@@ -70,6 +87,10 @@ def _family(timm: Any, family: str) -> Case:
             except Exception as error:  # noqa: BLE001  # does not take this image size
                 reason = one_line(error)
     return Case(family, "excluded", reason)
+
+
+def _likely_size(name: str) -> tuple[int, str]:
+    return next((rank for rank, word in enumerate(_SMALL) if word in name), len(_SMALL)), name
 
 
 def _built(timm: Any, name: str, side: int) -> Any:

@@ -12,6 +12,7 @@ from anychip.frontends.torch.redirect import (
     cuda,
     distributed,
     precision,
+    processes,
     tensors,
     xla,
 )
@@ -43,4 +44,5 @@ def redirect(face: Face) -> None:
     compiled.install()
     distributed.install()
     xla.install()
+    processes.install(face)
     absent.refuse_extensions()

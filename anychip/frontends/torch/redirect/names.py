@@ -44,13 +44,19 @@ def translate(device: Any) -> Any:
 
 
 def with_device_argument(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` with its keyword argument ``device`` translated."""
+    """`function` with its keyword argument ``device`` translated, and host memory pinned in name only."""
 
     @wraps(function)
     def redirected(*args: Any, **kwargs: Any) -> Any:
         device = kwargs.get("device")
         if device is not None:
             kwargs["device"] = translate(device)
+        if "pin_memory" in kwargs:
+            pinned = kwargs.pop("pin_memory")
+            result = function(*args, **kwargs)
+            if pinned and result.device.type == "cpu":
+                result._anychip_pinned = True
+            return result
         return function(*args, **kwargs)
 
     return redirected

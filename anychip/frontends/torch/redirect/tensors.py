@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import torch.utils._device
+from torch.jit import _builtins
 
 from anychip.frontends.torch.dispatch import DEVICE
 from anychip.frontends.torch.redirect.names import (
@@ -32,7 +33,10 @@ def install() -> None:
     """Puts these in force."""
     torch.utils._device._device_constructors()  # pyright: ignore  # its cache must hold the real functions
     for name in _FACTORIES:
-        setattr(torch, name, with_device_argument(getattr(torch, name)))
+        plain = getattr(torch, name)
+        redirected = with_device_argument(plain)
+        setattr(torch, name, redirected)
+        _for_script(name, plain, redirected)
     for name in ("fftfreq", "rfftfreq"):
         setattr(torch.fft, name, with_device_argument(getattr(torch.fft, name)))
     torch.nested.nested_tensor = with_device_argument(torch.nested.nested_tensor)
@@ -44,6 +48,15 @@ def install() -> None:
     _generator()
     _storages()
     _show()
+
+
+def _for_script(name: str, *functions: Any) -> None:
+    """TorchScript, which forward differentiation uses inside, knows operators by their Python functions."""
+    known: Any = _builtins
+    for function in functions:
+        known._builtin_ops.append((function, f"aten::{name}"))
+        if known._builtin_table is not None:
+            known._builtin_table[id(function)] = f"aten::{name}"
 
 
 def _tensor_methods() -> None:
@@ -177,6 +190,30 @@ def _storages() -> None:
 
 def _show() -> None:
     """Python sees ``cuda:0`` and ``is_cuda``: scripts and libraries take their branches for CUDA."""
+    plain_device, plain_is_cuda = _base.device.__get__, _base.is_cuda.__get__
+
+    def device(self: Any) -> Any:
+        found = plain_device(self)
+        return DEVICE.shown if found.type == DEVICE_TYPE else found
+
+    def is_cuda(self: Any) -> bool:
+        return plain_is_cuda(self) or (plain_device(self).type == DEVICE_TYPE and DEVICE.shown.type == "cuda")
+
+    # Tensors that hold device tensors (nested, distributed) are made with the device that those show.
+    plain_make = torch.Tensor._make_wrapper_subclass  # pyright: ignore
+
+    def make_wrapper(*args: Any, **kwargs: Any) -> Any:
+        args = tuple(translate(each) if isinstance(each, torch.device) else each for each in args)
+        if kwargs.get("device") is not None:
+            kwargs["device"] = translate(kwargs["device"])
+        return plain_make(*args, **kwargs)
+
+    replace(
+        torch.Tensor,
+        device=property(device),
+        is_cuda=property(is_cuda),
+        _make_wrapper_subclass=staticmethod(make_wrapper),
+    )
     replace(
         DeviceTensor,
         device=property(lambda self: DEVICE.shown),
