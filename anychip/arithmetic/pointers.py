@@ -141,11 +141,12 @@ def _storage(format: Float) -> tuple[int, int | None]:
         return compiled.KINDS["bf16"], None
     if format.bits > 16:
         raise NotModelled(f"storage of {format.name}: not by address; keep its values as fp32")
-    return compiled.KINDS["code8" if format.storage_bytes == 1 else "code16"], _table(format).ctypes.data
+    return compiled.KINDS["code8" if format.storage_bytes == 1 else "code16"], table_of(format).ctypes.data
 
 
 @lru_cache(maxsize=64)
-def _table(format: Float) -> np.ndarray:
+def table_of(format: Float) -> np.ndarray:
+    """The fp32 values of all codes that a byte or two can hold."""
     codes = np.arange(256 if format.storage_bytes == 1 else 65536) & ((1 << format.bits) - 1)
     return np.ascontiguousarray(decode_codes(codes, format), np.float32)
 

@@ -20,7 +20,7 @@ from typing import Any
 from anychip.errors import unknown_name
 
 #: `anychip_version` of the core.h this file mirrors.
-_VERSION = 1
+_VERSION = 2
 #: Storage kinds, `Kind` in core.h.
 KINDS = {"fp32": 0, "bf16": 1, "fp16": 2, "code8": 3, "code16": 4}
 
@@ -84,6 +84,58 @@ class Sum(Structure):
     )
 
 
+class Access(Structure):
+    """`Access` in core.h."""
+
+    _fields_ = (
+        ("port", c_int32),
+        ("kind", c_int32),
+        ("offset", c_int64),
+        ("outer", c_int64 * 6),
+        ("inner", c_int64 * 6),
+        ("collapsed", c_int32),
+        ("reserved", c_int32),
+        ("table", c_void_p),
+        ("cast", c_void_p),
+    )
+
+
+class Step(Structure):
+    """`Step` in core.h."""
+
+    _fields_ = tuple((name, c_int32) for name in ("operation", "target", "a", "b", "c"))
+
+
+class Phase(Structure):
+    """`Phase` in core.h."""
+
+    _fields_ = tuple(
+        (name, c_int32) for name in "before befores step steps join term result after afters".split()
+    )
+
+
+class Place(Structure):
+    """`Place` in core.h."""
+
+    _fields_ = (("tensor", c_uint32), ("step", c_uint32))
+
+
+class Fused(Structure):
+    """`Fused` in core.h."""
+
+    _fields_ = (
+        *(
+            (name, c_int32)
+            for name in "across accesses phases vectors row_vectors constants outer_loops inner_loops order "
+            "reserved".split()
+        ),
+        *((name, c_int64) for name in ("length", "outer_count", "inner_count")),
+        ("outer_extents", c_int64 * 6),
+        ("inner_extents", c_int64 * 6),
+        *((name, c_void_p) for name in ("access", "phase", "step", "constant")),
+    )
+
+
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "anychip_to_values": (POINTER(Cast), c_void_p, c_void_p, c_int64),
     "anychip_to_codes8": (POINTER(Cast), c_void_p, c_void_p, c_int64),
@@ -92,6 +144,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "anychip_decode16": (c_void_p, c_void_p, c_void_p, c_int64),
     "anychip_product": (POINTER(Product),),
     "anychip_sum": (POINTER(Sum),),
+    "anychip_fused": (c_void_p, c_void_p, c_void_p),
     "anychip_threads": (c_int32,),
 }
 

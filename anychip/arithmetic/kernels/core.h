@@ -5,7 +5,7 @@
 extern "C" {
 
 // How the elements of an array are stored.
-enum Kind : int32_t { FP32 = 0, BF16 = 1, FP16 = 2, CODE8 = 3, CODE16 = 4 };
+enum Kind : int32_t { FP32 = 0, BF16 = 1, FP16 = 2, CODE8 = 3, CODE16 = 4, BOOL = 5 };
 
 enum Direction : int32_t { NEAREST_EVEN, NEAREST_AWAY, TOWARD_ZERO, UP, DOWN, TO_ODD, STOCHASTIC };
 
@@ -61,6 +61,55 @@ struct Sum {
     int64_t length;
 };
 
+// ---- recipes in one pass over memory (fused.h) ----
+
+// What a step does; from CURVE on, the curves of curves.h in their order.
+enum Operation : int32_t {
+    LOAD, STORE, ADD, SUB, MUL, DIV, NEG, ABS, MAXIMUM, MINIMUM, EQ, NE, LT, LE, GT, GE, SELECT, AND, OR, XOR, NOT,
+    FLOOR, CEIL, ROUND, TRUNC, SIGN_BIT, COPY, ISNAN, SQRT, CURVE = 64
+};
+
+enum Join : int32_t { JOIN_NONE, JOIN_SUM, JOIN_MAXIMUM, JOIN_MINIMUM };
+
+// A value is a vector register from 0 on, or ~s for scalar s. LOAD reads access `a` into `target` (`b`: a copy is
+// needed); STORE writes value `a` to access `b`.
+struct Step {
+    int32_t operation, target, a, b, c;
+};
+
+// Scalar steps before (for each outer position), vector steps over the inner loops, the join of `term` into `result`,
+// and steps after it: on scalars along rows, on vectors across them.
+struct Phase {
+    int32_t before, befores, step, steps, join, term, result, after, afters;
+};
+
+// An operand or result as the loops see it.
+struct Access {
+    int32_t port;       // index of its address
+    int32_t kind;
+    int64_t offset;     // elements
+    int64_t outer[6], inner[6];
+    int32_t collapsed;  // the inner loops are one, of the last one's stride
+    int32_t reserved;
+    const float *table;
+    const Cast *cast;   // of a result narrower than fp32
+};
+
+struct Fused {
+    int32_t across, accesses, phases, vectors, row_vectors, constants, outer_loops, inner_loops, order, reserved;
+    int64_t length, outer_count, inner_count;
+    int64_t outer_extents[6], inner_extents[6];
+    const Access *access;
+    const Phase *phase;
+    const Step *step;
+    const float *constant;  // the first scalars
+};
+
+// Where a result's random numbers begin, by access.
+struct Place {
+    uint32_t tensor, step;
+};
+
 typedef void (*Work)(void *context, int64_t first, int64_t last);
 
 // What one instruction set path offers.
@@ -75,6 +124,7 @@ struct Path {
     int64_t row_grain, column_grain;
     void (*sum)(const Sum *, int64_t first, int64_t last);
     int (*curve)(int32_t which, const float *, float *, int64_t first, int64_t last);
+    void (*fused)(const Fused *, void *const *data, const Place *, int64_t o0, int64_t o1, int64_t i0, int64_t i1);
     int (*probe)(void);  // 1 if the instructions behave as specified
     int pairs;           // 1 if products of bf16 have an instruction, so that it is worth knowing what holds bf16
 };

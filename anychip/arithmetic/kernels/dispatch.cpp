@@ -285,7 +285,7 @@ bool holds_bf16(const Matrix &x, int64_t batch, int64_t rows, int64_t columns) {
 extern "C" {
 
 // Bumped when core.h changes; Python refuses a library whose structs are others.
-int32_t anychip_version() { return 1; }
+int32_t anychip_version() { return 2; }
 
 // SHA-256 of the sources at build time; Python compares it with the sources beside the library.
 const char *anychip_sources() {
@@ -389,5 +389,19 @@ int32_t anychip_curve(int32_t which, const float *in, float *out, int64_t n) {
         if (!chosen->curve(which, in, out, a, b)) known = 0;
     });
     return known;
+}
+
+// One pass of a fused recipe; `places` may be null where nothing is rounded stochastically.
+void anychip_fused(const Fused *f, void *const *data, const Place *places) {
+    const int64_t n = std::max<int64_t>(1, f->inner_count);
+    if (f->across) {
+        const int64_t chunk = f->outer_count * n < kChunk / 4 ? n : 128;
+        chunked(n, chunk, [&](int64_t a, int64_t b) { chosen->fused(f, data, places, 0, f->outer_count, a, b); });
+    } else if (f->row_vectors || f->outer_count > 1) {
+        const int64_t rows = std::max<int64_t>(8, kChunk / 4 / n / 8 * 8);
+        chunked(f->outer_count, rows, [&](int64_t a, int64_t b) { chosen->fused(f, data, places, a, b, 0, n); });
+    } else {
+        chunked(n, kChunk / 4, [&](int64_t a, int64_t b) { chosen->fused(f, data, places, 0, 1, a, b); });
+    }
 }
 }

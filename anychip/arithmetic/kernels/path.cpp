@@ -9,6 +9,7 @@
 #include "casts.h"
 #include "core.h"
 #include "curves.h"
+#include "fused.h"
 #include "products.h"
 #include "regions.h"
 #include "sums.h"
@@ -100,6 +101,7 @@ extern "C" const Path JOIN(anychip_path_, ANYCHIP_PATH) = {
     ANYCHIP_PATH::kColumns,
     ANYCHIP_PATH::sum,
     ANYCHIP_PATH::curve,
+    ANYCHIP_PATH::fused_run,
     [] { return (int)(ANYCHIP_PATH::probe() && ANYCHIP_PATH::probe_pairs()); },
     ANYCHIP_PATH::kPairs,
 };

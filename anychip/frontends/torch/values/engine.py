@@ -15,8 +15,10 @@ import torch
 
 from anychip.arithmetic import Contraction, Numerics, Recipe, contract, evaluate, reduce_sum
 from anychip.frontends.torch.values import compiled
+from anychip.frontends.torch.values.fused import FusedForm, fused_form
 from anychip.frontends.torch.values.lanes import Lanes
-from anychip.frontends.torch.values.stored import numpy_of
+from anychip.frontends.torch.values.stored import Store, numpy_of
+from anychip.operators import Form
 
 Tensor = torch.Tensor
 
@@ -28,8 +30,8 @@ class Engine(Protocol):
         """What leaves a recipe, in lane precision."""
         ...
 
-    def stream(self, recipe: Recipe, operands: Sequence[Tensor], results: Sequence[Tensor]) -> bool:
-        """Runs a recipe over fp32 vectors straight into its results; False, and nothing done, if not."""
+    def fused(self, form: Form, store: Store) -> FusedForm | None:
+        """The form as one program of the compiled core; None: step by step."""
         ...
 
     def sum(self, values: Tensor) -> Tensor:
@@ -70,9 +72,9 @@ class Reference:
         values = evaluate(recipe, arrays, self.numerics.curves, self.numerics.lane)
         return [torch.from_numpy(np.array(value)) for value in values]
 
-    def stream(self, *_: Any) -> bool:
-        """Never: results are stored by the evaluator."""
-        return False
+    def fused(self, form: Form, store: Store) -> FusedForm | None:
+        """Never: every step is evaluated by itself."""
+        return None
 
     def sum(self, values: Tensor) -> Tensor:
         """Sums along the last dimension, in the chip's order."""
@@ -100,15 +102,20 @@ class Fast:
     def __init__(self, numerics: Numerics) -> None:
         self.numerics = numerics
         self.reference = Reference(numerics)
+        self._fused: dict[int, tuple[Form, FusedForm | None]] = {}
         self._compiled = lru_cache(maxsize=4096)(lambda recipe: Lanes(recipe, numerics.curves))
 
     def lanes(self, recipe: Recipe, operands: Sequence[Tensor]) -> list[Tensor]:
         """What leaves a recipe, in lane precision."""
         return self._compiled(recipe)(operands)
 
-    def stream(self, recipe: Recipe, operands: Sequence[Tensor], results: Sequence[Tensor]) -> bool:
-        """Runs a recipe over fp32 vectors in blocks, straight into its results."""
-        return self._compiled(recipe).streams(operands, results)
+    def fused(self, form: Form, store: Store) -> FusedForm | None:
+        """The form as one program of the compiled core; None: step by step."""
+        known = self._fused.get(id(form))
+        if known is None:
+            # The form is kept, so that its identity is not used again.
+            known = self._fused[id(form)] = (form, fused_form(form, self.numerics, store))
+        return known[1]
 
     def sum(self, values: Tensor) -> Tensor:
         """Sums along the last dimension, in the chip's order."""

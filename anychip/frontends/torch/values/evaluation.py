@@ -125,12 +125,22 @@ class Evaluator:
         view = tensor.as_strided(extents, operand.strides, tensor.storage_offset() + operand.offset)
         view.copy_(self.store.stored(values, tensor.dtype))
 
+    def at_once(self, form: Form, ports: Ports) -> bool:
+        """Whether the compiled core evaluated the form in one pass."""
+        program = self.engine.fused(form, self.store)
+        if program is None or not program.fits(ports):
+            return False
+        program.run(ports, self.store)
+        return True
+
     # --- lanes
 
     def lanes(self, form: Lanes, ports: Ports) -> None:
         """The recipe on every element; large grids in blocks of the outermost loop."""
         if form.random:
             raise NotModelled("values: random numbers are drawn by the generator, not by a form")
+        if self.at_once(form, ports):
+            return
         operands = [self.view(each, form.extents, ports) for each in form.operands]
         results = [
             ports.target(each, form.extents).as_strided(
@@ -138,8 +148,6 @@ class Evaluator:
             )
             for each in form.results
         ]
-        if len(form.extents) == 1 and self.engine.stream(form.recipe, operands, results):
-            return
         if self.looked_up(form, operands, results):
             return
         for chosen in _blocks(form.extents):
@@ -186,12 +194,15 @@ class Evaluator:
 
     def rows(self, form: Rows, ports: Ports) -> None:
         """All passes over a block of rows, then the next block."""
+        if self.at_once(form, ports):
+            return
         extents = form.rows + form.length
         operands = [self.read(each, extents, ports) for each in form.operands]
         spread = len(form.length)
         step = len(form.rows) and max(1, _BLOCK // max(prod(extents[1:]), 1))
         first = 0
         count = form.rows[0] if form.rows else 1
+        whole: dict[str, Tensor] = {}
         while first < count:
             last = min(first + step, count) if step else 1
             chosen = slice(first, last) if step else None
@@ -202,12 +213,17 @@ class Evaluator:
                 target = ports.target(operand, extents)
                 if not target.numel():
                     continue
+                if self.store.is_stochastic(target.dtype):
+                    # One store of the whole result, whatever the blocks: random numbers go by its elements.
+                    target = whole.setdefault(operand.port, torch.empty_like(target, dtype=torch.float32))
                 own = form.rows + (1,) * spread if form.per_row(operand) else extents
                 view = target.as_strided(own, operand.strides, target.storage_offset() + operand.offset)
                 view = view if chosen is None else view[chosen]
                 value = value[(..., *(slice(0, 1) for _ in form.length))] if own is not extents else value
                 view.copy_(self.store.stored(value, view.dtype))
             first = last
+        for port, wide in whole.items():
+            ports[port].copy_(self.store.stored(wide, ports[port].dtype))
 
     def passes(self, form: Rows, operands: list[Tensor], shape: tuple[int, ...], spread: int) -> list[Tensor]:
         """What leaves the write recipe, for one block of rows."""

@@ -18,6 +18,7 @@ from anychip.frontends.torch.values.calls import Call, Geometry, Schema, geometr
 from anychip.frontends.torch.values.engine import Engine, Fast
 from anychip.frontends.torch.values.evaluation import Evaluator, Ports
 from anychip.frontends.torch.values.exact import is_exact
+from anychip.frontends.torch.values.fused import are_independent
 from anychip.frontends.torch.values.stored import Store
 from anychip.operators import Form, find, meaning
 from anychip.operators.forms import Collective, Gather, Host
@@ -219,13 +220,16 @@ class Values:
 
     def run(self, forms: Sequence[Form], ports: Ports) -> None:
         """Evaluates forms; narrow results that the chip rounds in its own way are cast once, as wholes."""
+        written = dict.fromkeys(operand.port for form in forms for operand in form.writes)
+        changed = {id(ports.tensors[port]) for port in written if port in ports.tensors}
         shadows = {
             port: tensor
             for port, tensor in ports.tensors.items()
-            if self.store.rule(tensor.dtype) is not None
+            if id(tensor) in changed and self.store.rule(tensor.dtype) is not None
         }
-        if not shadows:
-            self.evaluator.run(forms, ports)
+        if not shadows or (are_independent(forms) and self.at_once(forms, ports)):
+            if not shadows:
+                self.evaluator.run(forms, ports)
             return
         lanes: dict[int, Tensor] = {}
         for port, tensor in shadows.items():
@@ -234,11 +238,21 @@ class Values:
             ports.tensors[port] = lanes[id(tensor)]
         self.evaluator.run(forms, ports)
         done: set[int] = set()
-        for port in dict.fromkeys(operand.port for form in forms for operand in form.writes):
+        for port in written:
             tensor = shadows.get(port)
             if tensor is not None and id(tensor) not in done:
                 done.add(id(tensor))
                 tensor.copy_(self.store.stored(ports[port], tensor.dtype))
+
+    def at_once(self, forms: Sequence[Form], ports: Ports) -> bool:
+        """Whether the compiled core evaluated all the forms, each rounding its results as it stored them."""
+        programs = [self.engine.fused(form, self.store) for form in forms]
+        if not all(each is not None and each.fits(ports) for each in programs):
+            return False
+        for each in programs:
+            if each is not None:
+                each.run(ports, self.store)
+        return True
 
 
 def _widened(tensor: Tensor) -> Tensor:

@@ -74,8 +74,6 @@ _PLAIN: dict[str, Callable[..., Tensor]] = {
 }
 #: Steps with an ``out=`` that writes fp32 registers without an intermediate.
 _IN_PLACE = frozenset("add sub mul div neg abs maximum minimum floor ceil trunc sign".split())
-#: Elements of one block of `streams`: a few registers of it stay in the second-level cache.
-_STREAM = 1 << 16
 _COMPARISONS = frozenset("eq ne lt le gt ge isnan sign_bit".split())
 
 
@@ -92,8 +90,6 @@ class Lanes:
         self.curves = curves
         self._steps = [self._step(step) for step in recipe.steps]
         self._needed = self._last_uses(recipe)
-        self._program: list[tuple[Callable[..., Tensor], tuple[Any, ...], int]] = []
-        self._registers = self._allocated() if curves.is_exact("sqrt") and recipe.steps else None
 
     def _last_uses(self, recipe: Recipe) -> list[tuple[int, ...]]:
         """Per step, the registers that nothing reads afterwards."""
@@ -127,7 +123,10 @@ class Lanes:
     def _square_root(self, x: Tensor) -> Tensor:
         if not self.curves.is_exact("sqrt"):
             return self._curve("sqrt")(x)
-        return torch.sqrt(x) if x.dtype.is_floating_point else torch.sqrt(x.double()).float()
+        if x.dtype is torch.float64:
+            return torch.sqrt(x)
+        # In double and rounded once: PyTorch's fp32 kernel is not correctly rounded on every processor.
+        return torch.from_numpy(np.sqrt(numpy_of(x.double()))).float()
 
     def _curve(self, name: str) -> Callable[..., Tensor]:
         """A curve as the arithmetic room specifies it: in the compiled core, or NumPy with its bits."""
@@ -171,79 +170,6 @@ class Lanes:
             registers[result] if isinstance(result, int) else self._result(result, operands)
             for result in self.recipe.results
         ]
-
-    def streams(self, operands: Sequence[Tensor], results: Sequence[Tensor]) -> bool:
-        """Runs over contiguous fp32 vectors of one length in blocks, each step into a register of the cache.
-
-        Operands of one element are shared. Results may be operands.
-
-        Returns:
-            False, and nothing done, if the recipe or the operands are of another sort.
-        """
-        if self._registers is None or any(t.dtype is not torch.float32 for t in (*operands, *results)):
-            return False
-        count = results[0].numel()
-        blocks: list[Any] = []
-        for tensor in (*operands, *results):
-            if tensor.numel() == 1 and count > 1:
-                blocks.append(None)
-            elif tensor.dim() == 1 and tensor.numel() == count and tensor.stride(0) == 1:
-                blocks.append(tensor.split(_STREAM))
-            else:
-                return False
-        scratch = list(torch.empty(self._registers, min(count, _STREAM)).unbind(0))
-        for index in range(-(-count // _STREAM)):
-            size = min(_STREAM, count - index * _STREAM)
-            held: list[Any] = [
-                each if parts is None else parts[index]
-                for each, parts in zip((*operands, *results), blocks, strict=True)
-            ]
-            held += [row[:size] for row in scratch] if size < min(count, _STREAM) else scratch
-            for function, arguments, target in self._program:
-                function(*[held[a] if type(a) is int else a for a in arguments], out=held[target])
-        return True
-
-    def _allocated(self) -> int | None:
-        """Assigns registers for `streams`: how many it needs, None if a step cannot write one.
-
-        Slots are operands, then results, then scratch.
-        """
-        recipe = self.recipe
-        inputs, outputs = recipe.inputs, len(recipe.results)
-        places: dict[int, int] = {}
-        for index, result in enumerate(recipe.results):
-            if not isinstance(result, int) or result < inputs or result in places:
-                return None
-            places[result] = inputs + index
-        where: dict[int, int] = {register: register for register in range(inputs)}
-        free: list[int] = []
-        used = 0
-        last_read = {r: i for i, step in enumerate(recipe.steps) for r in step.arguments if type(r) is int}
-        for index, step in enumerate(recipe.steps):
-            if step.operation not in _IN_PLACE and step.operation != "sqrt":
-                return None
-            arguments = tuple(
-                where[a] if isinstance(a, int) else _single(float(a.value)) for a in step.arguments
-            )
-            register = inputs + index
-            final = places.get(register)
-            # A result may be an operand that later steps still read: it is written when none does.
-            late = final is not None and any(last_read.get(r, -1) > index for r in range(inputs))
-            if final is None or late:
-                slot = free.pop() if free else inputs + outputs + used
-                used += slot == inputs + outputs + used
-            else:
-                slot = final
-            where[register] = slot
-            function = torch.sqrt if step.operation == "sqrt" else _PLAIN[step.operation]
-            self._program.append((function, arguments, slot))
-            for r in {a for a in step.arguments if type(a) is int and a >= inputs}:
-                if last_read[r] == index and r not in places and where[r] >= inputs + outputs:
-                    free.append(where[r])
-        for register, final in places.items():
-            if where[register] != final:
-                self._program.append((torch.add, (where[register], _single(-0.0)), final))
-        return used
 
     def _constant(
         self, number: Number, operation: str, arguments: tuple[int | Number, ...], registers: list[Any]

@@ -71,6 +71,11 @@ class Store:
             known = self._rules[dtype] = chosen
         return known  # pyright: ignore[reportReturnType]
 
+    def is_stochastic(self, dtype: torch.dtype) -> bool:
+        """Whether stores into an element type draw random numbers."""
+        rule = self.rule(dtype) if self.stochastic else None
+        return rule is not None and isinstance(rule.rounding, Stochastic)
+
     def stored(self, values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """`values` in the stored format, each rounded once."""
         if values.dtype is dtype:
@@ -101,8 +106,12 @@ class Store:
         rounding = rule.rounding
         if not isinstance(rounding, Stochastic):
             return rule
+        return replace(rule, rounding=rounding.at(step=self.step, tensor=self.next_tensor()))
+
+    def next_tensor(self) -> int:
+        """The number of the next store that is rounded stochastically."""
         self.count += 1
-        return replace(rule, rounding=rounding.at(step=self.step, tensor=self.count & 0xFFFFFFFF))
+        return self.count & 0xFFFFFFFF
 
 
 def _widens(values: torch.Tensor, dtype: torch.dtype) -> bool:
