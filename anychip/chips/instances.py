@@ -191,6 +191,18 @@ def _instance(row: dict[str, str]) -> Instance:
     )
 
 
+def term_named(text: str) -> Term:
+    """A price term by name.
+
+    Raises:
+        UnknownName: no such term.
+    """
+    for term in TERMS:
+        if term == text:
+            return term
+    raise unknown_name("price term", text, TERMS)
+
+
 def catalogue_name(text: str, where: str) -> str:
     """The catalogue's name of a chip that a file names.
 

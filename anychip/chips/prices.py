@@ -81,6 +81,8 @@ _COLUMN_OF: Mapping[Term, str] = {
     "reserved": "reserved_usd_per_hour",
 }
 _VANTAGE_KEYS: Mapping[Term, str] = {"on-demand": "ondemand", "spot": "spot_min"}
+#: Of Vantage's reserved prices the one that binds least: a year, nothing paid ahead.
+_VANTAGE_RESERVED = "yrTerm1Standard.noUpfront"
 
 
 def with_prices(path: str | Path, market: Market | None = None) -> Market:
@@ -124,7 +126,7 @@ def read(path: str | Path, market: Market | None = None) -> tuple[Instance, ...]
     rows = csv.DictReader(text.splitlines())
     header = [name.strip() for name in rows.fieldnames or ()]
     if "InstanceType" in header and "Price" in header:
-        return tuple(_skypilot(path, rows, read_on))
+        return tuple(_skypilot(path, rows, read_on, base))
     return tuple(_table(path, text, header, read_on, base))
 
 
@@ -221,13 +223,18 @@ def _price(where: str, column: str, text: str, path: Path, read_on: str) -> Fact
     return Fact(value, "USD/h", Source("published", f"{path.name}, a price file", read_on))
 
 
-def _skypilot(path: Path, rows: csv.DictReader[str], read_on: str) -> Iterator[Instance]:
-    """Rows of a SkyPilot catalogue whose accelerator is in ours; the cheapest zone of a region counts."""
+def _skypilot(path: Path, rows: csv.DictReader[str], read_on: str, base: Market) -> Iterator[Instance]:
+    """Rows of a SkyPilot catalogue whose accelerator is in ours; the cheapest zone of a region counts.
+
+    Rows without an accelerator are CPUs: those whose instance the snapshot knows.
+    """
+    cpus = {each.name: each for each in base.instances}
     cloud = path.resolve().parent.name if path.stem == "vms" else path.stem
     best: dict[tuple[str, str], Instance] = {}
     for row in rows:
         where = f"{path}:{rows.line_num}"
-        chip = _accelerator(row.get("AcceleratorName") or "")
+        known = None if row.get("AcceleratorName") else cpus.get(row.get("InstanceType") or "")
+        chip = known.chip if known is not None else _accelerator(row.get("AcceleratorName") or "")
         if chip is None:
             continue
         count = _number(where, "AcceleratorCount", row.get("AcceleratorCount") or "1")
@@ -245,14 +252,9 @@ def _skypilot(path: Path, rows: csv.DictReader[str], read_on: str) -> Iterator[I
         earlier = best.get((name, region))
         if earlier is not None:
             listed = _cheaper(earlier.usd_per_hour, listed)
-        best[name, region] = Instance(
-            name=name,
-            cloud=cloud,
-            region=region,
-            chip=chip,
-            chips=Fraction(count).limit_denominator(16),
-            usd_per_hour=listed,
-        )
+        chips = known.chips if known is not None else Fraction(count).limit_denominator(16)
+        described = known or Instance(name=name, cloud=cloud, region=region, chip=chip, chips=chips)
+        best[name, region] = replace(described, cloud=cloud, region=region, usd_per_hour=listed)
     if not best:
         raise InvalidInput(f"{path}: a SkyPilot catalogue, but none of its accelerators is in this catalogue")
     yield from best.values()
@@ -293,6 +295,10 @@ def _vantage(path: Path, text: str, read_on: str, base: Market) -> Iterator[Inst
             for term, key in _VANTAGE_KEYS.items():
                 if linux.get(key) not in (None, "", "N/A"):
                     terms[term] = _price(f"{path}: {name} in {region}", key, str(linux[key]), path, read_on)
+            reserved = linux.get("reserved")
+            if isinstance(reserved, dict) and reserved.get(_VANTAGE_RESERVED) not in (None, "", "N/A"):
+                key, where = _VANTAGE_RESERVED, f"{path}: {name} in {region}"
+                terms["reserved"] = _price(where, key, str(reserved[key]), path, read_on)
             if terms:
                 count += 1
                 yield replace(known, region=region, usd_per_hour=terms)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from anychip.chips import Chip, find
-from anychip.chips.instances import snapshot
+from anychip.chips.instances import TERMS, snapshot, term_named
 from anychip.errors import InvalidInput
 from anychip.products.arguments import Parser
 from anychip.profile import Profile
@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
         if path != _STDOUT:
             check_writable(path)
     chip = find(options.chip)
-    rent = _rent(chip, options.instance)
+    rent = _rent(chip, options.instance, options.terms)
     from anychip.run import Settings, run_script
 
     settings = Settings(
@@ -117,18 +117,28 @@ def _print(profile: Profile) -> None:
     sys.stderr.flush()
 
 
-def _rent(chip: Chip, instance: str | None) -> Rent | None:
-    """What is paid for: the instance asked for, or the cheapest one with the chip."""
-    market = snapshot()
-    chosen = market.cheapest(chip.name) if instance is None else market.named(instance)
-    if chosen is None:
-        return None
-    if chosen.chip != chip.name:
+def _rent(chip: Chip, instance: str | None, terms: str | None) -> Rent | None:
+    """What is paid for: the instance asked for, or the cheapest one with the chip.
+
+    Raises:
+        UnknownName: no such instance or terms.
+        InvalidInput: terms were asked for under which nothing with the chip has a known price.
+    """
+    market, term = snapshot(), term_named(terms or "on-demand")
+    chosen = market.cheapest(chip.name, term=term) if instance is None else market.named(instance)
+    if chosen is not None and chosen.chip != chip.name:
         known = ", ".join(dict.fromkeys(each.name for each in market.of_chip(chip.name)))
         carrying = f"instances with it: {known}" if known else "no instance with it is known"
         raise InvalidInput(f"instance {chosen.name}: carries {chosen.chip}, not {chip.name}; {carrying}")
-    price = chosen.price()
-    return None if price is None else Rent(chosen.name, chosen.chip_share, price)
+    price = None if chosen is None else chosen.price(term)
+    if chosen is not None and price is not None:
+        return Rent(chosen.name, chosen.chip_share, price)
+    if terms is None:
+        return None
+    offers = [chosen] if instance is not None and chosen is not None else market.of_chip(chip.name)
+    others = [each for each in TERMS if any(offer.price(each) is not None for offer in offers)]
+    nearest = f"known: {', '.join(others)}" if others else "no price of it is known; leave --terms out"
+    raise InvalidInput(f"--terms {terms}: no such price of {instance or chip.name} is known; {nearest}")
 
 
 def _use_threads(threads: int) -> None:
@@ -164,6 +174,7 @@ def _parser() -> Parser:
     add(
         "--instance", metavar="NAME", help="what is rented, for the cost; default: the cheapest with the chip"
     )
+    add("--terms", metavar="|".join(TERMS), help="of the price; default on-demand")
     add("--json", metavar="FILE", help="write the profile as JSON (docs/json.md); - for standard output")
     add("--trace", metavar="FILE", help="write a timeline for ui.perfetto.dev")
     add("--html", metavar="FILE", help="write a page with pictures")

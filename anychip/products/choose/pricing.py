@@ -256,9 +256,8 @@ def _priced(base: Candidate, offer: _Offer, variant: Variant) -> Candidate:
         cost = priced.time_s.times(base.hourly_usd / 3600 / copies * share)
     brief, notes = priced.brief, list(priced.notes)
     if base.cores is not None:
-        notes.append(
-            f"{base.cores} cores of the socket, with their share of its memory bandwidth and cache (assumed)"
-        )
+        cores = "1 core" if base.cores == 1 else f"{base.cores} cores"
+        notes.append(f"{cores} of the socket, with a share of its memory bandwidth and cache (assumed)")
     if base.instance is None and count > 1:
         notes.append("no instance carries so many: what joins several instances is not modelled")
     return dataclasses.replace(
