@@ -4,12 +4,13 @@ May import formats, arithmetic and the ground floor. Read `block.py` first.
 """
 
 from anychip.blocks.block import Block, Timing, ceil_div
-from anychip.blocks.matrix import DotUnit, MatrixEngine, OuterProductArray, SystolicArray
+from anychip.blocks.matrix import Crowd, DotUnit, MatrixEngine, OuterProductArray, SystolicArray
 from anychip.blocks.memory import DmaEngine, Link, Memory, Sequencer
 from anychip.blocks.vector import VectorUnit
 
 __all__ = [
     "Block",
+    "Crowd",
     "DmaEngine",
     "DotUnit",
     "Link",

@@ -9,10 +9,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import ceil
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from anychip.blocks.block import Block, Timing, ceil_div, require_share
 from anychip.errors import InvalidDescription, NotModelled
+
+
+class Crowd(NamedTuple):
+    """How full a core is while a tile of a grid runs on it.
+
+    Args:
+        resident: tiles in flight there.
+        usual: tiles that the grid keeps in flight while enough are left.
+        filled: share of the places of this wave, over all cores, that hold a tile.
+        first: whether no full wave went before.
+    """
+
+    resident: int
+    usual: int
+    filled: float = 1.0
+    first: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +71,8 @@ class MatrixEngine(Block):
         """Peak multiply-adds per cycle with operands in this format."""
         return self.native_macs_per_cycle * self.rate(format_name)
 
-    def slowdown(self, operation: str, extents: tuple[int, ...], resident: int) -> float:
-        """Factor of at least 1 on the busy time of a tile when only `resident` such tiles share the core."""
+    def slowdown(self, operation: str, extents: tuple[int, ...], crowd: Crowd) -> float:
+        """Factor on the busy time of a tile in such a crowd; never so small that a grid beats the peak."""
         return 1.0
 
 
@@ -155,6 +171,8 @@ class DotUnit(MatrixEngine):
         drain_depth: products per result for which starting and draining a tile holds the unit.
         full_results: results that tiles resident on one core must hold together to hide their latencies.
         occupancy_exponent: of the rate when they hold fewer.
+        wave_weight: how much of a last wave's lack of tiles costs time: 1 if cores run in lockstep, 0 if they
+            drift apart so far that the tail of one fills the gaps of others.
         sustained: multiply-adds per cycle that the chip's power budget sustains, by operand format; formats
             not named are never throttled.
     """
@@ -167,6 +185,7 @@ class DotUnit(MatrixEngine):
     drain_depth: int = 0
     full_results: int = 1
     occupancy_exponent: float = 0.0
+    wave_weight: float = 1.0
     sustained: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -193,7 +212,18 @@ class DotUnit(MatrixEngine):
         limit = self.sustained.get(format_name)
         return cycles if limit is None else max(cycles, m * n * k / limit)
 
-    def slowdown(self, operation: str, extents: tuple[int, ...], resident: int) -> float:
-        """A core with few results in flight waits for latencies that others would hide."""
+    def slowdown(self, operation: str, extents: tuple[int, ...], crowd: Crowd) -> float:
+        """Few results in flight wait for latencies that others would hide; a wave that is not full costs less
+        than a full one as far as cores drift apart."""
+        lockstep = self._waiting(extents, crowd.resident)
+        if crowd.filled >= 1 or self.wave_weight >= 1:
+            return lockstep
+        flowing = crowd.filled * self._waiting(extents, crowd.usual)
+        if crowd.first:
+            flowing = max(flowing, self._waiting(extents, 1) / crowd.resident)
+        return self.wave_weight * lockstep + (1 - self.wave_weight) * min(flowing, lockstep)
+
+    def _waiting(self, extents: tuple[int, ...], resident: int) -> float:
+        """Factor of at least 1 on the time of a tile among `resident` on its core."""
         held = resident * extents[0] * extents[1]
         return max(1.0, (self.full_results / held) ** self.occupancy_exponent) if held else 1.0

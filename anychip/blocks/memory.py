@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from anychip.blocks.block import Block, require_share
@@ -59,10 +60,17 @@ class DmaEngine(Block):
     Args:
         startup_cycles: before the first byte of a transfer moves.
         bytes_per_second: the engine's own ceiling; None if only its links limit it.
+        link_shares: part of a link's peak that this engine's requests reach, where it is less than what the
+            link sustains for streams.
     """
 
     startup_cycles: int = 0
     bytes_per_second: float | None = None
+    link_shares: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    def __post_init__(self) -> None:
+        for share in self.link_shares.values():
+            require_share("DmaEngine", share)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -164,6 +164,22 @@ class Chip:
             return 0.0
         return block.macs_per_cycle(format_name) * self.clock_of(block) * self.cores
 
+    def link_rate(self, engine: str, link: str) -> float:
+        """Bytes per second of a link that a transfer engine's requests sustain."""
+        crossed, known = self.links[link], self.engines.get(engine)
+        if known is None or not isinstance(known.block, DmaEngine):
+            return crossed.sustained_bytes_per_second
+        share = known.block.link_shares.get(link, 1.0)
+        return crossed.bytes_per_second * min(crossed.efficiency, share)
+
+    def operand_engine(self, multiplier: str) -> str:
+        """The transfer engine that feeds contractions in a matrix engine."""
+        stage = self.policy.operand_engine
+        if stage is None:
+            return self.load.engine
+        own = f"{stage} {multiplier}"
+        return own if own in self.engines else stage
+
     @property
     def vector_names(self) -> tuple[str, ...]:
         """Names of the engines with lanes, the one for plain arithmetic first."""

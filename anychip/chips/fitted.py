@@ -34,11 +34,20 @@ def _fact(
 #: Parameters of the DotUnit of CUDA cores.
 SIMT = {
     "efficiency": _fact(0.90, "1", _SIMT, 0.82, 0.99),
-    "operand_cost": _fact(2.8, "MAC/element", _SIMT),
-    "drain_depth": _fact(2, "products", _SIMT),
+    "operand_cost": _fact(3.0, "MAC/element", _SIMT),
+    "drain_depth": _fact(4, "products", _SIMT),
     "full_results": _fact(32768, "result", _SIMT),
-    "occupancy_exponent": _fact(0.65, "1", _SIMT),
+    "occupancy_exponent": _fact(0.57, "1", _SIMT),
+    "wave_weight": _fact(0.3, "1", _SIMT, 0.18, 0.45),
 }
+_OWNERS = Source(
+    "published",
+    "chsasank/device-benchmarks@02b8262, README: fp32 products of RTX 3090 27, 4070 Super 23, 4090 58 "
+    "Tflop/s, 0.65 to 0.76 of their peaks, beside 19 on A100 and 13 on V100, 0.93 to 0.97",
+    _READ_ON,
+)
+#: What SMs reach of their fp32 peak where half of the lanes also do integers, relative to the others.
+PAIRED_LANES = _fact(0.76, "1", _OWNERS, 0.67, 0.82)
 #: Parameters of the DotUnit of tensor cores.
 TENSOR_CORE = {
     "efficiency": _fact(0.899, "1", _TENSOR, 0.82, 0.97),
@@ -46,6 +55,7 @@ TENSOR_CORE = {
     "drain_depth": _fact(66, "products", _TENSOR),
     "full_results": _fact(32768, "result", _TENSOR),
     "occupancy_exponent": _fact(0.21, "1", _TENSOR),
+    "wave_weight": _fact(0.96, "1", _TENSOR, 0.8, 1.0),
 }
 #: Parameters of the DotUnit of AMD's matrix cores.
 MATRIX_CORE = {
@@ -54,6 +64,26 @@ MATRIX_CORE = {
     "drain_depth": _fact(42, "products", _MFMA),
     "full_results": _fact(32768, "result", _MFMA),
     "occupancy_exponent": _fact(0.02, "1", _MFMA),
+    "wave_weight": _fact(0.16, "1", _MFMA, 0.0, 0.3),
+}
+#: What requests for operand tiles reach of the peak of the links of memory and shared cache, by matrix engine
+#: and maker.
+OPERAND_SHARES = {
+    "fma": {"dram": _fact(0.62, "1", _SIMT, 0.55, 0.7)},
+    "tensor": {"dram": _fact(0.77, "1", _TENSOR, 0.7, 0.85), "l2": _fact(0.47, "1", _TENSOR)},
+    "amd": {"dram": _fact(0.48, "1", _MFMA, 0.4, 0.6), "l2": _fact(0.20, "1", _MFMA)},
+}
+#: Part of the shared cache in which operands of tiles stay.
+CACHE_SHARES = {
+    "fma": _fact(0.48, "1", _SIMT, 0.41, 0.5),
+    "tensor": _fact(0.09, "1", _TENSOR, 0.05, 0.2),
+    "amd": _fact(1.0, "1", _MFMA, 0.8, 1.1),
+}
+#: Extra time for each doubling of a sum beyond so many products, where both operands lie along it: NVIDIA's
+#: chips of 16 nm, and AMD's.
+LONG_ROWS = {
+    "pascal": (4096, _fact(0.34, "1", _SIMT, 0.3, 0.4)),
+    "amd": (8192, _fact(0.49, "1", _MFMA, 0.4, 0.6)),
 }
 #: Share of the peak that streams sustain, by memory.
 STREAM_EFFICIENCY = {
@@ -64,7 +94,9 @@ STREAM_EFFICIENCY = {
 }
 #: Bytes per second and hertz of one SM's port to the shared cache, and the share that contractions sustain.
 CACHE_PORT_BYTES_PER_CYCLE = 64
-CACHE_EFFICIENCY = _fact(0.47, "1", _TENSOR)
+CACHE_EFFICIENCY = _fact(
+    1.0, "1", Source("assumed", "requests for operand tiles and streams have shares of their own", _READ_ON)
+)
 #: Between two kernels of a stream, in seconds.
 LAUNCH_S = _fact(2.1e-6, "s", _TENSOR, 2.0e-6, 4.0e-6)
 #: Of one access to main memory from an SM, in seconds; it shows in row-wise kernels.
@@ -73,12 +105,25 @@ ACCESS_LATENCY_S = _fact(0.59e-6, "s", _ROWS, 0.5e-6, 1.25e-6)
 AMD_ACCESS_LATENCY_S = _fact(3.7e-6, "s", _ROWS, 1.0e-6, 3.7e-6)
 #: Bytes a cycle that one SM loads into registers: loads in flight over their latency, not the port, limit it.
 REGISTER_LOAD_BYTES_PER_CYCLE = _fact(11.8, "byte/cycle", _ROWS, 9.0, 16.0)
-#: Joules per fp32 flop outside tensor cores at 12 nm, scaled with the node; it caps low-power boards.
-_SIMT_J_PER_FLOP = 14.3e-12
+#: What the board's power limit leaves to arithmetic: joules of one flop that is executed, padding included,
+#: at 12 nm, scaled with the node; and watts of a square millimetre of silicon that flow without it.
+SIMT_J_PER_FLOP = _fact(10.9e-12, "J/flop at 12 nm", _POWER, 9.0e-12, 14.3e-12)
+TENSOR_J_PER_FLOP = _fact(
+    1.6e-12,
+    "J/flop at 12 nm",
+    Source(
+        "assumed",
+        "between A10's 54 Tflop/s (chsasank/device-benchmarks) and B200's 1,745 of 2,250 (ml-engineering)",
+        _READ_ON,
+    ),
+    1.2e-12,
+    3.2e-12,
+)
+STATIC_W_PER_MM2 = _fact(0.054, "W/mm2", _POWER, 0.03, 0.07)
 
 _EVENTS = Source("fitted", "gpu_ops.csv: event-timed eager calls, by operator class", _READ_ON)
-#: Host time inside one event-timed eager call, by operator class: the method's, not the chip's.
-EVENT_S = {
+#: Host time of one eager call on a stream that was idle, by operator class: events round one call contain it.
+IDLE_DISPATCH_S = {
     "linear": _fact(53e-6, "s", _EVENTS),
     "bmm": _fact(31e-6, "s", _EVENTS),
     "matmul": _fact(28e-6, "s", _EVENTS),
@@ -114,57 +159,85 @@ NEURON_EXCHANGE = {
 }
 
 
-def sustained_simt(
-    *, limit_w: float, node_nm: float, cores: int, clock_hz: float, share: float = 0.8
-) -> dict[str, float]:
-    """`DotUnit.sustained` of CUDA cores: fp32 multiply-adds per cycle and core within the power budget.
+def sustained_macs(
+    *,
+    limit_w: float,
+    die_mm2: float,
+    node_nm: float,
+    cores: int,
+    clock_hz: float,
+    joules: Fact,
+    static_w_per_mm2: float | None = None,
+) -> Fact:
+    """Multiply-adds per cycle and core that the power limit of a board sustains.
 
     Args:
         limit_w: thermal design power of the board.
+        die_mm2: silicon that leaks.
         node_nm: process node.
-        cores: streaming multiprocessors.
-        clock_hz: boost clock.
-        share: of the power that arithmetic may take.
+        cores: multiprocessors.
+        clock_hz: of the unit.
+        joules: of one flop at 12 nm.
+        static_w_per_mm2: that flow without arithmetic; None: as fitted.
     """
-    flops = share * limit_w / (_SIMT_J_PER_FLOP * node_nm / 12)
-    return {"fp32": flops / 2 / (cores * clock_hz)}
-
-
-def power_fact() -> Fact:
-    """The energy behind `sustained_simt`, for listing."""
-    return _fact(_SIMT_J_PER_FLOP, "J/flop at 12 nm", _POWER, 9.0e-12, 14.3e-12)
+    leaked = (STATIC_W_PER_MM2.value if static_w_per_mm2 is None else static_w_per_mm2) * die_mm2
+    watts = max(0.1 * limit_w, limit_w - leaked)
+    macs = watts / (node_nm / 12) / 2 / (cores * clock_hz)
+    low, high = joules.range
+    return Fact(macs / joules.value, "mac/cycle", joules.source, macs / high, macs / low)
 
 
 _TILES = ((128, 128), (128, 64), (64, 128), (64, 64), (128, 32), (32, 128), (64, 32), (32, 64), (32, 32))
-_SPLITS = (1, 2, 4, 8)
+_LARGE_TILES = ((256, 128), (128, 256))
+_WIDE_TILES = ((256, 64), (64, 256))
+_THIN_TILES = ((64, 16), (16, 64), (128, 16), (16, 128))
+#: Batches on CUDA cores have only this one outside Volta and Turing.
+_BATCHED_TILES = ((128, 128),)
+_SPLITS = (1, 2, 3, 4, 6, 8, 12, 16)
 
 
-def gpu_policy(*, tensor_cores: bool, operand_engine: str | None = None) -> Policy:
+def gpu_policy(
+    *, tensor_cores: bool, maker: str, batched_menu: bool = True, long_rows: str | None = None
+) -> Policy:
     """Eager PyTorch on a GPU: one kernel per operator, libraries that choose among tiles and depth splits.
 
     Args:
         tensor_cores: whether the chip has them; their libraries have larger tiles.
-        operand_engine: transfer engine that feeds contractions.
+        maker: ``"nvidia"`` or ``"amd"``.
+        batched_menu: whether batches on CUDA cores have large tiles only.
+        long_rows: key of `LONG_ROWS`, None where long sums cost nothing extra.
     """
-    more = ((256, 128), (128, 256), (256, 64), (64, 256), (64, 16), (16, 64), (128, 16), (16, 128))
+    tensor = "amd" if maker == "amd" else "tensor"
+    limit, cost = LONG_ROWS[long_rows] if long_rows else (0, None)
+    shares = {"fma": CACHE_SHARES["fma"]} | ({"tensor": CACHE_SHARES[tensor]} if tensor_cores else {})
+    facts = {
+        "dispatch_s": _fact(5e-6, "s", _ASSUMED, 3e-6, 12e-6),
+        "host_bytes_per_second": _fact(
+            12e9, "byte/s", Source("assumed", "PCIe 3/4 x16, pageable to pinned", _READ_ON), 6e9, 25e9
+        ),
+        "simt_j_per_flop": SIMT_J_PER_FLOP,
+        "static_w_per_mm2": STATIC_W_PER_MM2,
+    }
+    facts |= {f"idle_dispatch_s.{name}": fact for name, fact in IDLE_DISPATCH_S.items()}
+    facts |= {f"cache_shares.{name}": fact for name, fact in shares.items()}
+    if cost is not None:
+        facts["long_row_cost"] = cost
     return Policy(
         style="eager",
         tile=(128, 128, 32),
         depth=3,
-        tiles=_TILES + (more if tensor_cores else more[2:4]),
+        tiles=_TILES + (_LARGE_TILES + _WIDE_TILES + _THIN_TILES if tensor_cores else _WIDE_TILES),
+        batched_tiles={"fma": _BATCHED_TILES} if batched_menu else {},
         splits=_SPLITS,
-        operand_engine=operand_engine,
-        cache_share=0.41,
+        operand_engine="stage",
+        cache_share=CACHE_SHARES["fma"].value,
+        cache_shares={name: fact.value for name, fact in shares.items()},
+        long_row=limit,
+        long_row_cost=cost.value if cost else 0.0,
         dispatch_s=5e-6,
+        idle_dispatch_s={name: fact.value for name, fact in IDLE_DISPATCH_S.items()},
         host_bytes_per_second=12e9,
-        facts={
-            "cache_share": _fact(0.41, "1", _SIMT, 0.09, 1.1),
-            "dispatch_s": _fact(5e-6, "s", _ASSUMED, 3e-6, 12e-6),
-            "host_bytes_per_second": _fact(
-                12e9, "byte/s", Source("assumed", "PCIe 3/4 x16, pageable to pinned", _READ_ON), 6e9, 25e9
-            ),
-            "power": power_fact(),
-        },
+        facts=facts,
     )
 
 

@@ -45,13 +45,21 @@ class Policy:
         vector_tile: elements of one vector instruction where nothing else sets it.
         tiles: (m, n) of the result tiles that the vendor's library chooses from; empty: only `tile`.
         splits: into how many parts the library may cut the depth of one sum.
-        operand_engine: transfer engine that feeds contractions; None takes the load route's.
+        batched_tiles: the menu for products of batches, by matrix engine; the others take `tiles`.
+        long_row: products of one sum beyond which operands that both lie along it are fetched more slowly;
+            0 if never.
+        long_row_cost: part of the time that every doubling beyond adds, up to five of them.
+        operand_engine: transfer engine that feeds contractions, or the first word of its name where every
+            matrix engine has its own; None takes the load route's.
         cache_share: part of the shared cache in which operands stay for the next tile.
+        cache_shares: the same by matrix engine, where it differs.
         graph_cores: cores that one compiled graph runs on; 0: all of them.
         accumulators: result tiles that may wait for the vector unit; 1 makes both engines take turns.
         block_s: latency of one fused block that no engine explains.
         call_s: latency of one call of a compiled graph.
         dispatch_s: host time to launch one kernel; a kernel waits for it while the device is not behind.
+        idle_dispatch_s: host time of one eager call on a stream that was idle, by class of operators; what a
+            measurement by events round one call contains.
         host_bytes_per_second: sustained between host and device.
         exchange: cost of exchanges between shards of one call; None: their bytes alone.
         facts: sources of the numbers above and of the family's fitted constants.
@@ -64,12 +72,19 @@ class Policy:
     tiles: tuple[tuple[int, int], ...] = ()
     splits: tuple[int, ...] = (1,)
     operand_engine: str | None = None
+    batched_tiles: Mapping[str, tuple[tuple[int, int], ...]] = field(
+        default_factory=dict[str, tuple[tuple[int, int], ...]]
+    )
+    long_row: int = 0
+    long_row_cost: float = 0.0
     cache_share: float = 0.5
+    cache_shares: Mapping[str, float] = field(default_factory=dict[str, float])
     graph_cores: int = 0
     accumulators: int = 2
     block_s: float = 0.0
     call_s: float = 0.0
     dispatch_s: float = 0.0
+    idle_dispatch_s: Mapping[str, float] = field(default_factory=dict[str, float])
     host_bytes_per_second: float | None = None
     exchange: ExchangePolicy | None = None
     facts: Mapping[str, Fact] = field(default_factory=dict, repr=False, compare=False)

@@ -6,7 +6,7 @@ shared cache leaves; over nearer links it is what every tile fetches.
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, log2
 
 from anychip.arithmetic.recipe import IDENTITY, Recipe, traced
 from anychip.blocks import MatrixEngine
@@ -24,6 +24,9 @@ from anychip.compile.tiles import (
 )
 from anychip.operators import Contract, Form
 from anychip.programs.program import Access, Affine, Buffer, Grid, Instruction, Item, Loop, Nest, Slot, Tile
+
+#: Results that one piece of the second launch of a split sum adds up at least, and pieces a core.
+_LEAST_JOINED, _JOINED_PIECES = 256, 4
 
 
 def problem_of(chip: Chip, form: Contract) -> Problem:
@@ -81,7 +84,24 @@ def contraction(chip: Chip, form: Contract, *, epilogue: tuple[Form, ...] = (), 
         Access(operand, groups) for operand in (form.left, form.right, form.result, *form.extras)
     )
     demand = demand_of(chip, (form, *epilogue), tuple(items))
-    return Nest("contract", accesses, buffers, tuple(items), demand, launches=1 + (tiling.splits > 1))
+    fixed = _long_row_ticks(chip, form, problem, unit.macs_per_cycle(problem.format) * chip.clock_of(unit))
+    launches = 1 + (tiling.splits > 1)
+    return Nest("contract", accesses, buffers, tuple(items), demand, launches=launches, fixed_ticks=fixed)
+
+
+def _long_row_ticks(
+    chip: Chip, form: Contract, problem: Problem, macs_per_second: float
+) -> tuple[tuple[str, int], ...]:
+    """Time that long sums add where both operands lie along them, as far as the policy knows of it."""
+    limit = chip.policy.long_row
+    if not limit or problem.k <= limit or problem.copies > 1:
+        return ()
+    along = (each.strides[-1] if each.strides else 0 for each in (form.left, form.right))
+    if any(stride != 1 for stride in along):
+        return ()
+    doublings = min(5.0, log2(problem.k / limit))
+    seconds = problem.m * problem.n * problem.k / (macs_per_second * chip.cores)
+    return (("long rows", ceil(seconds * chip.policy.long_row_cost * doublings * chip.clock_hz)),)
 
 
 def _tile_body(
@@ -108,7 +128,7 @@ def _tile_body(
     m_axis, n_axis = Affine(0, (("m", tiling.m),)), Affine(0, (("n", tiling.n),))
     k_axis = Affine(0, (("s", depth), ("k", tiling.k)))
     batch, zero = Affine(0, (("b", 1),)), Affine()
-    engine = chip.policy.operand_engine
+    engine = chip.operand_engine(unit_name)
     loads = (
         load(chip, "a", tiling.m * tiling.k, far[0], near[0], engine=engine, format_name=form.left.format,
              tile=Tile(0, (batch, m_axis, zero, k_axis), (1, tiling.m, 1, tiling.k))),
@@ -187,7 +207,7 @@ def _lanes(chip: Chip, reads: tuple[Slot, ...], target: str, elements: int, reci
 def _joined_parts(chip: Chip, problem: Problem, tiling: Tiling) -> Grid:
     """The second launch of a split sum: parts are read back, added, and stored."""
     results = problem.copies * problem.m * problem.n
-    tile = tiling.m * tiling.n
+    tile = min(tiling.m * tiling.n, max(_LEAST_JOINED, -(-results // (_JOINED_PIECES * chip.cores))))
     count = -(-results // tile)
     whole = partial_bytes(problem, tiling)
     parts, far = whole / count, whole * spilled_share(chip, whole) / count

@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import sqrt
 from typing import NamedTuple
 
-from anychip.blocks import MatrixEngine, ceil_div
+from anychip.blocks import Crowd, MatrixEngine, ceil_div
 from anychip.chips import Chip
 from anychip.compile.layout import local_memory, shared_cache_bytes
 
@@ -73,9 +73,12 @@ def choose(chip: Chip, problem: Problem) -> Tiling:
     A tile whose double-buffered operands do not fit the local memory takes shorter steps, down to the
     policy's granule, or drops out.
     """
-    unit = chip.engines[chip.multiplier(problem.format)].block
+    name = chip.multiplier(problem.format)
+    unit = chip.engines[name].block
     assert isinstance(unit, MatrixEngine)  # noqa: S101 - `multiplier` names a matrix engine
     menu = chip.policy.tiles or (chip.policy.tile[:2],)
+    if problem.copies > 1:
+        menu = chip.policy.batched_tiles.get(name, menu)
     best: tuple[float, Tiling] | None = None
     for m, n in menu:
         step = _step(chip, m, n, problem)
@@ -115,7 +118,7 @@ def far_reads(chip: Chip, problem: Problem, tiling: Tiling, resident: int) -> tu
     cache = shared_cache_bytes(chip)
     if not cache:
         return float(columns), float(rows)
-    if problem.left_bytes + problem.right_bytes < chip.policy.cache_share * cache:
+    if problem.left_bytes + problem.right_bytes < cache_share(chip, problem) * cache:
         return 1.0, 1.0
     flying = chip.cores * resident
     side = sqrt(flying * tiling.m * tiling.n)
@@ -130,6 +133,11 @@ def partial_bytes(problem: Problem, tiling: Tiling) -> int:
     if tiling.splits == 1:
         return 0
     return tiling.splits * problem.copies * problem.m * problem.n * 4
+
+
+def cache_share(chip: Chip, problem: Problem) -> float:
+    """Part of the shared cache in which operands of the problem stay."""
+    return chip.policy.cache_shares.get(chip.multiplier(problem.format), chip.policy.cache_share)
 
 
 def spilled_share(chip: Chip, size_bytes: float) -> float:
@@ -149,23 +157,31 @@ def estimate(chip: Chip, unit: MatrixEngine, problem: Problem, tiling: Tiling) -
     busy *= chip.clock_hz / chip.clock_of(unit)
     full, rest = divmod(tiles, chip.cores * resident)
     companions = ceil_div(rest, chip.cores)
-    compute = full * resident * busy * unit.slowdown("multiply", extents, resident)
+    compute = full * resident * busy * unit.slowdown("multiply", extents, Crowd(resident, resident))
     if companions:
-        compute += companions * busy * unit.slowdown("multiply", extents, companions)
+        tail = Crowd(companions, resident, rest / (chip.cores * companions), first=not full)
+        compute += companions * busy * unit.slowdown("multiply", extents, tail)
     left, right = far_reads(chip, problem, tiling, resident)
     far = left * problem.left_bytes + right * problem.right_bytes + problem.result_bytes
     partial = partial_bytes(problem, tiling)
     spilled = partial * spilled_share(chip, partial)
-    far_ticks = chip.clock_hz / chip.links[chip.load.links[0]].sustained_bytes_per_second
-    memory = (far + spilled - (problem.result_bytes if partial else 0)) * far_ticks
-    near = joined = 0.0
+    stage, far_link = chip.operand_engine(chip.multiplier(problem.format)), chip.load.links[0]
+    far_ticks = chip.clock_hz / chip.link_rate(stage, far_link)
+    stored = (spilled if partial else problem.result_bytes) * far_ticks
+    fetched = (far - problem.result_bytes) * far_ticks
+    near = joined = shown = 0.0
     if len(chip.load.links) > 1:
         link = chip.links[chip.load.links[-1]]
         ports = 1 if link.shared else min(chip.cores, tiles)
+        near_ticks = chip.clock_hz / (chip.link_rate(stage, chip.load.links[-1]) * ports)
+        store_ticks = chip.clock_hz / (link.sustained_bytes_per_second * ports)
         moved = tiles * (min(tiling.m, problem.m) + min(tiling.n, problem.n)) * depth * problem.element
-        near_ticks = chip.clock_hz / (link.sustained_bytes_per_second * ports)
-        near, joined = (moved + partial) * near_ticks, partial * near_ticks
+        near, joined = moved * near_ticks, partial * store_ticks
+        shown = (partial or problem.result_bytes) * store_ticks
+    # What the last wave stores nothing hides.
+    waves = max(1.0, tiles / (chip.cores * resident))
+    shown = max(stored, shown) / waves
     if partial:
         joined = max(joined, (spilled + problem.result_bytes) * far_ticks)
         joined += chip.sequencer.launch_cycles + chip.clock_hz * 1e-6
-    return max(compute, memory, near) + joined + 1e-3 * near
+    return max(max(compute, fetched, near) + shown, fetched + stored) + joined + 1e-3 * near

@@ -25,7 +25,7 @@ from functools import cache
 from math import ceil
 from typing import NamedTuple
 
-from anychip.blocks import DmaEngine, MatrixEngine, Timing, VectorUnit
+from anychip.blocks import Crowd, DmaEngine, MatrixEngine, Timing, VectorUnit
 from anychip.chips import Chip
 from anychip.errors import InvalidDescription
 from anychip.programs.program import Grid, Instruction, Item, Loop, Nest, Slot
@@ -100,27 +100,27 @@ class Machine:
     # --- resolving -----------------------------------------------------------------------------------
 
     def resolve(
-        self, body: tuple[Item, ...], sharers: int, resident: int | None = None
+        self, body: tuple[Item, ...], sharers: int, crowd: Crowd | None = None
     ) -> tuple[_Step | _Repeat, ...]:
         """Names to indices, extents to ticks; a grid is resolved by its caller.
 
         Args:
             body: what to run.
             sharers: cores that use shared links alike.
-            resident: iterations in flight on the core, None outside grids.
+            crowd: how full the core is, None outside grids.
         """
         resolved: list[_Step | _Repeat] = []
         for item in body:
             if isinstance(item, Instruction):
-                resolved.append(self._step_of(item, sharers, resident))
+                resolved.append(self._step_of(item, sharers, crowd))
             elif isinstance(item, Loop):
                 if item.count > 0:
-                    resolved.append(_Repeat(item.count, self.resolve(item.body, sharers, resident)))
+                    resolved.append(_Repeat(item.count, self.resolve(item.body, sharers, crowd)))
             else:
                 raise InvalidDescription("a grid inside a loop cannot be simulated; put it outermost")
         return tuple(resolved)
 
-    def _step_of(self, instruction: Instruction, sharers: int, resident: int | None) -> _Step:
+    def _step_of(self, instruction: Instruction, sharers: int, crowd: Crowd | None) -> _Step:
         chip = self.chip
         if instruction.engine not in self._engine_index:
             raise InvalidDescription(
@@ -131,11 +131,11 @@ class Machine:
         links = tuple(
             (
                 self._link_index[direction_of(chip, name, outward=outward)],
-                link_ticks(chip, name, size, sharers),
+                link_ticks(chip, name, size, sharers, instruction.engine),
             )
             for name, size in instruction.traffic
         )
-        busy, latency = uncontended_ticks(chip, instruction, resident)
+        busy, latency = uncontended_ticks(chip, instruction, crowd)
         busy = max([busy, *(ticks for _, ticks in links)])
         latency += max((chip.links[name].latency_cycles for name, _ in instruction.traffic), default=0)
         writes = tuple(
@@ -316,19 +316,19 @@ class Machine:
         return tuple(result)
 
 
-def uncontended_ticks(chip: Chip, instruction: Instruction, resident: int | None = None) -> tuple[int, int]:
+def uncontended_ticks(chip: Chip, instruction: Instruction, crowd: Crowd | None = None) -> tuple[int, int]:
     """(busy, latency) of an instruction in chip ticks, links not counted.
 
     Args:
         chip: what it runs on.
         instruction: what to time.
-        resident: iterations of its grid in flight on the core; None hides every latency.
+        crowd: how full the core is; None hides every latency.
     """
     block = chip.engines[instruction.engine].block
     if isinstance(block, MatrixEngine):
         timing = block.timing(instruction.operation, instruction.extents, instruction.format)
-        if resident is not None:
-            slow = block.slowdown(instruction.operation, instruction.extents, resident)
+        if crowd is not None:
+            slow = block.slowdown(instruction.operation, instruction.extents, crowd)
             timing = Timing(ceil(timing.busy * slow), timing.latency)
     elif isinstance(block, VectorUnit):
         steps = instruction.recipe.operations if instruction.recipe is not None else ("copy",)
@@ -375,11 +375,11 @@ def _ticks_in_bytes(clock_hz: float, bytes_per_second: float) -> tuple[int, int]
     return (Fraction(clock_hz) / Fraction(bytes_per_second)).as_integer_ratio()
 
 
-def link_ticks(chip: Chip, name: str, size_bytes: int, sharers: int) -> int:
-    """Ticks for which a transfer holds a link that `sharers` cores use alike."""
+def link_ticks(chip: Chip, name: str, size_bytes: int, sharers: int, engine: str = "") -> int:
+    """Ticks for which a transfer by an engine holds a link that `sharers` cores use alike."""
     link = chip.links[name]
     return rate_ticks(
-        chip.clock_hz, link.sustained_bytes_per_second, size_bytes * (sharers if link.shared else 1)
+        chip.clock_hz, chip.link_rate(engine, name), size_bytes * (sharers if link.shared else 1)
     )
 
 
@@ -429,14 +429,17 @@ def _run_grid(machine: Machine, grid: Grid) -> None:
     full, rest = divmod(grid.count, cores * grid.resident)
     companions = -(-rest // cores)
     waves, last = divmod(rest, cores)
-    for count, sharers, resident in (
-        (full * grid.resident, cores, grid.resident),
-        (waves, cores, companions),
-        (1 if last else 0, last, companions),
+    whole = Crowd(grid.resident, grid.resident)
+    filled = rest / (cores * companions) if companions else 1.0
+    tail = Crowd(companions, grid.resident, filled, first=not full)
+    for count, sharers, crowd in (
+        (full * grid.resident, cores, whole),
+        (waves, cores, tail),
+        (1 if last else 0, last, tail),
     ):
         if not count:
             continue
-        body = machine.resolve(grid.body, sharers, resident)
+        body = machine.resolve(grid.body, sharers, crowd)
         if grid.overlap:
             machine.repeat(_Repeat(count, body))
         else:

@@ -27,6 +27,8 @@ CDNA1 = Generation(
     simt_rates=_SIMT,
     local_kib=64,
     matrix_cores="amd",
+    die_mm2=750,
+    long_rows="amd",
 )
 CDNA2 = Generation(
     title="CDNA 2 whitepaper",
@@ -37,6 +39,8 @@ CDNA2 = Generation(
     simt_rates=_SIMT | {"fp64": 1.0},
     local_kib=64,
     matrix_cores="amd",
+    die_mm2=724,
+    long_rows="amd",
 )
 CDNA3 = Generation(
     title="CDNA 3 whitepaper",
@@ -50,6 +54,7 @@ CDNA3 = Generation(
     simt_rates=_SIMT,
     local_kib=64,
     matrix_cores="amd",
+    die_mm2=920,
 )  # fmt: skip
 CDNA4 = Generation(
     title="CDNA 4, as listed in stas00/ml-engineering",

@@ -30,12 +30,16 @@ from anychip.chips.fitted import (
     CACHE_PORT_BYTES_PER_CYCLE,
     LAUNCH_S,
     MATRIX_CORE,
+    OPERAND_SHARES,
+    PAIRED_LANES,
     REGISTER_LOAD_BYTES_PER_CYCLE,
     SIMT,
+    SIMT_J_PER_FLOP,
     STREAM_EFFICIENCY,
     TENSOR_CORE,
+    TENSOR_J_PER_FLOP,
     gpu_policy,
-    sustained_simt,
+    sustained_macs,
 )
 from anychip.chips.sources import assumed, derived, published, recalled
 from anychip.facts import Fact
@@ -59,6 +63,11 @@ class Generation:
         simt_rates: speed of operand formats in the vector pipes, relative to fp32.
         local_kib: shared memory and first-level cache.
         matrix_cores: fitted behaviour of the tensor cores.
+        die_mm2: silicon of the usual chip.
+        paired: whether half of the fp32 lanes are also the integer lanes, so that an SM reaches less of its
+            fp32 peak.
+        batched_menu: whether libraries have only large tiles for batches on the vector pipes.
+        long_rows: which cost long sums have, a key of `LONG_ROWS`.
     """
 
     title: str
@@ -69,6 +78,10 @@ class Generation:
     simt_rates: Mapping[str, float] = field(default_factory=lambda: {"fp32": 1.0})
     local_kib: float = 128
     matrix_cores: Literal["nvidia", "amd"] = "nvidia"
+    die_mm2: float
+    paired: bool = False
+    batched_menu: bool = True
+    long_rows: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +107,7 @@ class Board:
         pcie: generation of the slot.
         pcie_lanes: of it.
         server: whether it sits in a slot or on a board of eight.
+        die_mm2: silicon; None: that of the generation.
         note: what a user must know.
     """
 
@@ -117,6 +131,7 @@ class Board:
     units_range: tuple[int, int] | None = None
     tdp_range_w: tuple[float, float] | None = None
     best_tera: float | None = None
+    die_mm2: float | None = None
     note: str = ""
 
 
@@ -124,7 +139,7 @@ def build(board: Board, generation: Generation, *, vendor: str, numerics: Numeri
     """The chip that a datasheet row and a generation describe."""
     facts = _facts(board, generation)
     clock = facts["clock_hz"]
-    dma = _transfer_engines(board, clock.value)
+    dma = _transfer_engines(board, generation, clock.value)
     tdp = facts["tdp_w"]
     tensor_formats = () if generation.tensor is None else tuple(generation.tensor_rates)
     return Chip(
@@ -152,7 +167,12 @@ def build(board: Board, generation: Generation, *, vendor: str, numerics: Numeri
         load=Route(engine="load", links=("dram", "l2")),
         store=Route(engine="store", links=("dram", "l2")),
         sequencer=sequencer(queue_depth=8, launch_s=LAUNCH_S, clock_hz=clock.value),
-        policy=gpu_policy(tensor_cores=generation.tensor is not None, operand_engine="stage"),
+        policy=gpu_policy(
+            tensor_cores=generation.tensor is not None,
+            maker=generation.matrix_cores,
+            batched_menu=generation.batched_menu,
+            long_rows=generation.long_rows,
+        ),
         numerics=numerics,
         power=gpu_power(
             node_nm=generation.process_nm,
@@ -173,7 +193,9 @@ def build(board: Board, generation: Generation, *, vendor: str, numerics: Numeri
 def _facts(board: Board, generation: Generation) -> dict[str, Fact]:
     units = board.units_range or (None, None)
     tdp = board.tdp_range_w or (None, None)
+    die_mm2 = board.die_mm2 or generation.die_mm2
     facts = {
+        "die_mm2": published(die_mm2, "mm2", f"{generation.title}: die size"),
         "cores": published(board.units, "core", board.where, low=units[0], high=units[1]),
         "clock_hz": published(board.clock_mhz * MEGA, "Hz", f"{board.where}: boost"),
         "year": published(board.year, "year", board.where),
@@ -220,15 +242,15 @@ def _matrix_engines(board: Board, generation: Generation) -> dict[str, Engine]:
                     name: _rate(name, rate, f"{board.where}: peaks relative to 16-bit operands")
                     for name, rate in generation.tensor_rates.items()
                 },
+                sustained={
+                    name: _sustained(board, generation, clock_mhz * MEGA, TENSOR_J_PER_FLOP)
+                    for name in ("fp16", "bf16")
+                    if name in generation.tensor_rates
+                },
                 **(TENSOR_CORE if generation.matrix_cores == "nvidia" else MATRIX_CORE),
             )
         )
-    sustained = sustained_simt(
-        limit_w=board.tdp_w,
-        node_nm=generation.process_nm,
-        cores=board.units,
-        clock_hz=board.clock_mhz * MEGA,
-    )
+    reached = SIMT["efficiency"].scaled(PAIRED_LANES.value if generation.paired else 1.0)
     engines["fma"] = Engine(
         block=DotUnit.of(
             clock_hz=clock,
@@ -239,20 +261,22 @@ def _matrix_engines(board: Board, generation: Generation) -> dict[str, Engine]:
                 name: _rate(name, rate, f"{generation.title}: operations a cycle relative to fp32")
                 for name, rate in generation.simt_rates.items()
             },
-            sustained={
-                name: derived(
-                    limit,
-                    "mac/cycle",
-                    f"0.8 of {board.tdp_w:g} W, 14.3 pJ per flop at 12 nm; {generation.process_nm} nm here",
-                    low=limit,
-                    high=limit * 14.3 / 9.0,
-                )
-                for name, limit in sustained.items()
-            },
-            **SIMT,
+            sustained={"fp32": _sustained(board, generation, clock.value, SIMT_J_PER_FLOP)},
+            **SIMT | {"efficiency": reached},
         )
     )
     return engines
+
+
+def _sustained(board: Board, generation: Generation, clock_hz: float, joules: Fact) -> Fact:
+    return sustained_macs(
+        limit_w=board.tdp_w,
+        die_mm2=board.die_mm2 or generation.die_mm2,
+        node_nm=generation.process_nm,
+        cores=board.units,
+        clock_hz=clock_hz,
+        joules=joules,
+    )
 
 
 def _rate(name: str, rate: float, where: str) -> Fact:
@@ -278,11 +302,12 @@ def _lanes(generation: Generation, clock: Fact) -> VectorUnit:
     )
 
 
-def _transfer_engines(board: Board, clock_hz: float) -> dict[str, Engine]:
+def _transfer_engines(board: Board, generation: Generation, clock_hz: float) -> dict[str, Engine]:
     """Loads and stores of row-wise kernels wait for memory; operands of tiles are fetched ahead."""
     seconds = AMD_ACCESS_LATENCY_S if board.name.startswith("mi") else ACCESS_LATENCY_S
     latency = seconds.scaled(clock_hz, "cycle")
     latency = Fact(round(latency.value), "cycle", latency.source, *map(round, latency.range))
+    tensor = OPERAND_SHARES["amd" if generation.matrix_cores == "amd" else "tensor"]
     none = assumed(0, "cycle", "contained in the tile's start and drain")
     return {
         "load": Engine(
@@ -292,7 +317,8 @@ def _transfer_engines(board: Board, clock_hz: float) -> dict[str, Engine]:
             )
         ),
         "store": Engine(block=DmaEngine.of(startup_cycles=none)),
-        "stage": Engine(block=DmaEngine.of(startup_cycles=none)),
+        "stage fma": Engine(block=DmaEngine.of(startup_cycles=none, link_shares=OPERAND_SHARES["fma"])),
+        "stage tensor": Engine(block=DmaEngine.of(startup_cycles=none, link_shares=tensor)),
     }
 
 

@@ -25,6 +25,8 @@ PASCAL_HPC = Generation(
     tensor=None,
     simt_rates=_OLD_SIMT | {"fp16": 2.0, "fp64": 0.5},
     local_kib=64,
+    die_mm2=610,
+    long_rows="pascal",
 )
 PASCAL = Generation(
     title="Pascal GP104 whitepaper",
@@ -33,6 +35,8 @@ PASCAL = Generation(
     tensor=None,
     simt_rates=_OLD_SIMT | {"fp16": 1.0, "int8": 4.0, "fp64": 1 / 32},
     local_kib=96,
+    die_mm2=314,
+    long_rows="pascal",
 )
 VOLTA = Generation(
     title="Volta GV100 whitepaper",
@@ -42,6 +46,8 @@ VOLTA = Generation(
     tensor_rates={"fp16": 1.0},
     simt_rates=_OLD_SIMT | {"fp64": 0.5},
     local_kib=128,
+    die_mm2=815,
+    batched_menu=False,
 )
 TURING = Generation(
     title="Turing TU104 whitepaper",
@@ -51,6 +57,8 @@ TURING = Generation(
     tensor_rates={"fp16": 1.0, "int8": 2.0},
     simt_rates=_OLD_SIMT | {"fp64": 1 / 32},
     local_kib=96,
+    die_mm2=545,
+    batched_menu=False,
 )
 AMPERE_HPC = Generation(
     title="Ampere GA100 whitepaper",
@@ -60,6 +68,7 @@ AMPERE_HPC = Generation(
     tensor_rates=_TENSOR | {"fp64": 1 / 16},
     simt_rates={"fp32": 1.0, "fp64": 0.5},
     local_kib=192,
+    die_mm2=826,
 )
 AMPERE = Generation(
     title="Ampere GA102 whitepaper",
@@ -69,6 +78,8 @@ AMPERE = Generation(
     tensor_rates=_TENSOR,
     simt_rates={"fp32": 1.0, "fp64": 1 / 64},
     local_kib=128,
+    die_mm2=628,
+    paired=True,
 )
 AMPERE_HALF = Generation(
     title="Ampere GA102 with tensor cores at half rate",
@@ -78,6 +89,8 @@ AMPERE_HALF = Generation(
     tensor_rates=_TENSOR,
     simt_rates={"fp32": 1.0, "fp64": 1 / 64},
     local_kib=128,
+    die_mm2=628,
+    paired=True,
 )
 ADA = Generation(
     title="Ada AD102 whitepaper",
@@ -87,6 +100,8 @@ ADA = Generation(
     tensor_rates=_TENSOR | _FP8,
     simt_rates={"fp32": 1.0, "fp64": 1 / 64},
     local_kib=128,
+    die_mm2=609,
+    paired=True,
 )
 ADA_HALF = dataclasses.replace(ADA, title="Ada AD102 with tensor cores at half rate", tensor=256)
 HOPPER = Generation(
@@ -97,6 +112,8 @@ HOPPER = Generation(
     tensor_rates=_TENSOR | _FP8 | {"fp64": 1 / 16},
     simt_rates={"fp32": 1.0, "fp64": 0.5},
     local_kib=256,
+    die_mm2=814,
+    paired=True,
 )
 BLACKWELL = Generation(
     title="Blackwell architecture brief",
@@ -106,6 +123,8 @@ BLACKWELL = Generation(
     tensor_rates=_TENSOR | _FP8 | {"nvfp4": 4.0, "mxfp4": 4.0, "mxfp8_e4m3": 2.0, "fp64": 1 / 64},
     simt_rates={"fp32": 1.0, "fp64": 0.5},
     local_kib=256,
+    die_mm2=1600,
+    paired=True,
 )
 BLACKWELL_ULTRA = dataclasses.replace(
     BLACKWELL,
@@ -156,7 +175,7 @@ _BOARDS: tuple[tuple[Board, Generation], ...] = (
            l2_mib=4, tdp_w=70, pcie=3, note="70 W: sustained clocks are often 600 to 1000 MHz"), TURING),
     (Board(name="a2", title="NVIDIA A2", where="NVIDIA A2 datasheet", year=2021, units=10, clock_mhz=1770,
            tera=_tensor_peaks(18, tf32=9, fp32=4.5, int8=36), memory="GDDR6", memory_gib=16, bandwidth_gb=200,
-           l2_mib=2, tdp_w=60, pcie=4, pcie_lanes=8), AMPERE),
+           l2_mib=2, tdp_w=60, pcie=4, pcie_lanes=8, die_mm2=200), AMPERE),
     (Board(name="a10", title="NVIDIA A10", where="NVIDIA A10 datasheet", year=2021, units=72, clock_mhz=1695,
            tera=_tensor_peaks(125, tf32=62.5, fp32=31.2, int8=250), memory="GDDR6", memory_gib=24,
            bandwidth_gb=600, l2_mib=6, tdp_w=150, pcie=4), AMPERE),
@@ -190,7 +209,7 @@ _BOARDS: tuple[tuple[Board, Generation], ...] = (
            60),
            clock_mhz=2040, tera=_tensor_peaks(121, tf32=60, fp32=(30.3, 30.3, 31.3), int8=242,
                                               fp8_e4m3fn=242, fp8_e5m2=242),
-           memory="GDDR6", memory_gib=24, bandwidth_gb=300, l2_mib=48, tdp_w=72, pcie=4,
+           memory="GDDR6", memory_gib=24, bandwidth_gb=300, l2_mib=48, tdp_w=72, pcie=4, die_mm2=294,
            note="72 W decides what it sustains"), ADA),
     (Board(name="l40", title="NVIDIA L40", where="NVIDIA L40 datasheet, as listed by mullet.se",
            year=2022, units=142, clock_mhz=2490,

@@ -1,33 +1,47 @@
-"""Constants found again without one chip, and that chip predicted with them.
+"""Constants of GPUs found again without one chip or model, and chips altered by them.
 
-The fitted constants of a family are fields of a block or a link. Here they are searched anew, on a sample
-of the rows of the family's other chips, and the rows of the chip that was left out are predicted with what
-was found. Datasheet facts of that chip stay its own: that is what carries constants over to a chip that
-nobody measured.
-
-Two things remain that did see the chip: the search starts from the catalogue's constants, which were fitted
-to all chips, and moves them only where the other chips' errors shrink; and what is not searched (results that
-hide latencies, cache shares, the measuring method's launch offsets, power caps) stays as fitted to all.
+A family is a list of chips and operators that share fitted constants. All of them are searched anew, from
+neutral values, on a sample of the rows that remain. Datasheet facts of the chip that was left out stay its
+own: that is what carries constants over to a chip that nobody measured. What libraries have on their menus was
+read off all chips and is not searched.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
-from typing import cast
+from math import log
+from typing import Any
 
-from anychip.blocks import DotUnit
+import numpy as np
+
+from anychip.blocks import DmaEngine, DotUnit
 from anychip.chips import Chip, Engine
+from anychip.chips import fitted as catalogue
+from anychip.chips.fitted import sustained_macs
+from anychip.facts import Fact
 from anychip.products.validate.operators import Call, Replay, seconds_of
 from anychip.products.validate.question import Question, Tell, catalogue_chip
+from anychip.products.validate.search import Bounds, Vector, least
 
-#: Rows of one chip that a search looks at, taken evenly.
-_SAMPLE = 36
-#: Factors tried on each constant in turn, coarse to fine.
-_FACTORS = (1.4, 1.15, 1.05)
-Constants = Mapping[str, float]
+#: Rows of one chip and class that a search looks at, taken evenly.
+_SAMPLE = 22
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A fitted constant and where it stands in a chip.
+
+    Args:
+        place: ``engine ENGINE FIELD [KEY]``, ``link LINK``, ``policy FIELD [KEY]`` or ``power NAME``.
+        fact: its value in the catalogue.
+        bounds: of the search.
+    """
+
+    place: str
+    fact: Fact
+    bounds: Bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,90 +53,157 @@ class Family:
         vendor: who makes the chips.
         kinds: classes of operators.
         dtypes: formats of operands.
-        engine: whose block holds the constants; empty where a link does.
-        constants: fields of the block, or of every link.
+        constants: all that are fitted.
     """
 
     name: str
     vendor: str
     kinds: frozenset[str]
     dtypes: frozenset[str]
-    engine: str
-    constants: tuple[str, ...]
+    constants: tuple[Constant, ...]
 
-    def holds(self, row: Call, chip: Chip) -> bool:
+    def holds(self, row: Question) -> bool:
         """Whether the family's constants decide the row."""
-        return chip.vendor == self.vendor and row.kind in self.kinds and row.dtype in self.dtypes
+        if row.short or row.kind not in self.kinds or row.dtype not in self.dtypes:
+            return False
+        chip = catalogue_chip(row.chip)
+        return chip.kind == "gpu" and chip.vendor == self.vendor
 
-    def start(self, chip: Chip) -> dict[str, float]:
-        """The constants as the catalogue has them."""
-        if not self.engine:
-            return dict.fromkeys(chip.links, 1.0)
-        block = chip.engines[self.engine].block
-        return {name: float(getattr(block, name)) for name in self.constants}
+    def altered(self, chip: Chip, values: Mapping[str, float]) -> Chip:
+        """The chip with other constants; what the catalogue derives from one moves with it."""
+        changes: dict[str, Any] = {"engines": dict(chip.engines), "links": dict(chip.links)}
+        policy: dict[str, Any] = {}
+        for constant in self.constants:
+            factor = values[constant.place] / constant.fact.value
+            where, *path = constant.place.split()
+            if where == "engine":
+                name = path[0].replace("_", " ")
+                if name in changes["engines"]:
+                    changes["engines"][name] = _scaled_engine(changes["engines"][name], path[1:], factor)
+            elif where == "link":
+                link = changes["links"][path[0]]
+                if catalogue.STREAM_EFFICIENCY[path[1]].value == link.efficiency or path[1] == "all":
+                    rate = min(1.0, link.efficiency * factor)
+                    changes["links"][path[0]] = dataclasses.replace(link, efficiency=rate)
+            elif where == "policy":
+                old = policy.get(path[0], getattr(chip.policy, path[0]))
+                policy[path[0]] = _scaled(old, path[1:], factor)
+        power = {c.place.split()[1]: values[c.place] for c in self.constants if c.place.startswith("power")}
+        if power:
+            changes["engines"] = _powered(chip, changes["engines"], power)
+        return chip.altered(policy=dataclasses.replace(chip.policy, **policy), facts=chip.facts, **changes)
 
-    def altered(self, chip: Chip, constants: Constants) -> Chip:
-        """The chip with other constants; efficiencies of links are multiplied by theirs."""
-        if not self.engine:
-            links = {
-                name: dataclasses.replace(link, efficiency=min(1.0, link.efficiency * constants[name]))
-                for name, link in chip.links.items()
-            }
-            return chip.altered(links=links)
-        engine = chip.engines[self.engine]
-        block = cast(DotUnit, engine.block)  # as in every family below
-        whole = {name: round(value) for name, value in constants.items() if name in _WHOLE}
-        changed = dataclasses.replace(block, **{**constants, **whole})  # pyright: ignore[reportArgumentType]
-        engines = dict(chip.engines) | {self.engine: Engine(block=changed, queue_depth=engine.queue_depth)}
-        return chip.altered(engines=engines)
+
+def _scaled(old: Any, path: Sequence[str], factor: float) -> Any:
+    """A number, or one number of a mapping, times a factor."""
+    if not path:
+        return old * factor
+    return {**old, path[0]: old[path[0]] * factor} if path[0] in old else old
 
 
-_WHOLE = ("drain_depth", "full_results")
+def _scaled_engine(engine: Engine, path: Sequence[str], factor: float) -> Engine:
+    block = engine.block
+    value = _scaled(getattr(block, path[0]), path[1:], factor)
+    if isinstance(getattr(block, path[0]), int):
+        value = round(value)
+    if isinstance(block, DmaEngine) and isinstance(value, dict):
+        value = {name: min(1.0, share) for name, share in value.items()}  # pyright: ignore
+    return Engine(block=dataclasses.replace(block, **{path[0]: value}), queue_depth=engine.queue_depth)
+
+
+def _powered(chip: Chip, engines: dict[str, Engine], power: Mapping[str, float]) -> dict[str, Engine]:
+    """Engines with what the power limit sustains at other constants."""
+    unit = engines["fma"].block
+    assert isinstance(unit, DotUnit)  # noqa: S101 - of every GPU
+    limit = sustained_macs(
+        limit_w=chip.facts["tdp_w"].value,
+        die_mm2=chip.facts["die_mm2"].value,
+        node_nm=chip.facts["process_nm"].value,
+        cores=chip.cores,
+        clock_hz=chip.clock_of(unit),
+        joules=dataclasses.replace(catalogue.SIMT_J_PER_FLOP, value=power["joules"], low=None, high=None),
+        static_w_per_mm2=power["static"],
+    )
+    block = dataclasses.replace(unit, sustained={"fp32": limit.value})
+    return engines | {"fma": Engine(block=block, queue_depth=engines["fma"].queue_depth)}
+
+
+def _unit(engine: str, facts: Mapping[str, Fact], joint: bool = True) -> tuple[Constant, ...]:
+    bounds = {
+        "efficiency": Bounds(0.8, 0.4, 1.0),
+        "operand_cost": Bounds(6.0, 0.5, 30.0),
+        "drain_depth": Bounds(16.0, 1.0, 200.0),
+        "occupancy_exponent": Bounds(0.3, 0.01, 1.0),
+        "wave_weight": Bounds(0.5, 0.05, 1.0),
+    }
+    return tuple(Constant(f"engine {engine} {name}", facts[name], each) for name, each in bounds.items())
+
+
+def _stage(engine: str, shares: Mapping[str, Fact]) -> tuple[Constant, ...]:
+    return tuple(
+        Constant(f"engine stage_{engine} link_shares {link}", fact, Bounds(0.6, 0.1, 1.0))
+        for link, fact in shares.items()
+    )
+
+
+def _idle(*classes: str) -> tuple[Constant, ...]:
+    return tuple(
+        Constant(
+            f"policy idle_dispatch_s {name}", catalogue.IDLE_DISPATCH_S[name], Bounds(30e-6, 2e-6, 90e-6)
+        )
+        for name in classes
+    )
+
+
 _MATMUL = frozenset({"linear", "bmm", "matmul"})
-_STREAMS = frozenset({"elementwise", "softmax", "layernorm"})
-_UNIT = ("efficiency", "operand_cost", "drain_depth", "occupancy_exponent")
+_CACHE = Bounds(0.5, 0.05, 1.2)
 FAMILIES = (
-    Family("fp32 products on CUDA cores", "NVIDIA", _MATMUL, frozenset({"fp32"}), "fma", _UNIT),
     Family(
-        "16-bit products on tensor cores", "NVIDIA", _MATMUL, frozenset({"fp16", "bf16"}), "tensor", _UNIT
+        "fp32 products on CUDA cores", "NVIDIA", _MATMUL, frozenset({"fp32"}),
+        (
+            *_unit("fma", catalogue.SIMT),
+            *_stage("fma", catalogue.OPERAND_SHARES["fma"]),
+            *_idle("linear", "bmm"),
+            Constant("policy cache_shares fma", catalogue.CACHE_SHARES["fma"], _CACHE),
+            Constant("policy long_row_cost", catalogue.LONG_ROWS["pascal"][1], Bounds(0.2, 0.02, 1.0)),
+            Constant("power joules", catalogue.SIMT_J_PER_FLOP, Bounds(10e-12, 4e-12, 25e-12)),
+            Constant("power static", catalogue.STATIC_W_PER_MM2, Bounds(0.03, 0.005, 0.1)),
+        ),
     ),
-    Family("products on AMD's matrix cores", "AMD", _MATMUL, frozenset({"fp32"}), "tensor", _UNIT),
-    Family("streams, NVIDIA", "NVIDIA", _STREAMS, frozenset({"fp32"}), "", ()),
-    Family("streams, AMD", "AMD", _STREAMS, frozenset({"fp32"}), "", ()),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Without:
-    """What was left out of the search for constants.
-
-    Args:
-        axis: ``"chip"`` or ``"model"``.
-        value: its name.
-    """
-
-    axis: str
-    value: str
-
-    def drops(self, question: Question) -> bool:
-        """Whether a row leaves."""
-        return (question.chip if self.axis == "chip" else question.family) == self.value
+    Family(
+        "16-bit products on tensor cores", "NVIDIA", _MATMUL, frozenset({"fp16", "bf16"}),
+        (
+            *_unit("tensor", catalogue.TENSOR_CORE),
+            *_stage("tensor", catalogue.OPERAND_SHARES["tensor"]),
+            Constant("policy cache_shares tensor", catalogue.CACHE_SHARES["tensor"], _CACHE),
+        ),
+    ),
+    Family(
+        "products on AMD's matrix cores", "AMD", _MATMUL, frozenset({"fp32"}),
+        (
+            *_unit("tensor", catalogue.MATRIX_CORE),
+            *_stage("tensor", catalogue.OPERAND_SHARES["amd"]),
+            *_idle("linear", "bmm"),
+            Constant("policy cache_shares tensor", catalogue.CACHE_SHARES["amd"], _CACHE),
+            Constant("policy long_row_cost", catalogue.LONG_ROWS["amd"][1], Bounds(0.2, 0.02, 1.0)),
+        ),
+    ),
+)  # fmt: skip
 
 
 def searched_gpu(rows: Sequence[Question], tell: Tell) -> Callable[[Chip], Chip]:
     """GPU constants of each family found again on the operators among `rows`; others keep theirs."""
     found: list[tuple[Family, dict[str, float]]] = []
     for family in FAMILIES:
-        mine = [row for row in rows if isinstance(row, Call) and not row.short]
-        mine = [row for row in mine if family.holds(row, catalogue_chip(row.chip))]
+        mine = [row for row in rows if isinstance(row, Call) and family.holds(row)]
         if mine:
             tell(f"{family.name}, {len({row.chip for row in mine})} chips")
-            found.append((family, _remembered(family, _sampled(mine))))
+            found.append((family, _remembered(family, sampled(mine))))
 
     def altered(chip: Chip) -> Chip:
-        for family, constants in found:
+        for family, values in found:
             if chip.kind == "gpu" and chip.vendor == family.vendor:
-                chip = family.altered(chip, constants)
+                chip = family.altered(chip, values)
         return chip
 
     return altered
@@ -140,35 +221,22 @@ def _remembered(family: Family, rows: Sequence[Call]) -> dict[str, float]:
 
 
 def searched(family: Family, rows: Sequence[Call]) -> dict[str, float]:
-    """Constants with the least mean error on the rows, chips weighing alike, by coordinate search."""
-    best = family.start(catalogue_chip(rows[0].chip))
-    least = _loss(family, best, rows)
-    for factor in _FACTORS:
-        moved = True
-        while moved:
-            moved = False
-            for name in best:
-                for step in (factor, 1 / factor):
-                    tried = best | {name: best[name] * step}
-                    if name == "efficiency" and tried[name] > 1:
-                        continue
-                    loss = _loss(family, tried, rows)
-                    if loss < least * 0.999:
-                        best, least, moved = tried, loss, True
-    return best
+    """Constants with the least mean error on the rows; chips, and classes of a chip, weigh alike."""
 
+    def errors(values: Mapping[str, float]) -> Vector:
+        replay = Replay(lambda chip: family.altered(catalogue_chip(chip), values))
+        return np.array([log(seconds_of(replay, row) / row.measured) for row in rows])
 
-def _loss(family: Family, constants: Constants, rows: Iterable[Call]) -> float:
-    replay = Replay(lambda chip: family.altered(catalogue_chip(chip), constants))
-    by_chip: dict[str, list[float]] = {}
+    groups: dict[tuple[str, str], int] = {}
     for row in rows:
-        error = abs(seconds_of(replay, row) / row.measured - 1)
-        by_chip.setdefault(row.chip, []).append(min(error, 2.0))
-    return fmean(fmean(errors) for errors in by_chip.values())
+        groups[row.chip, row.kind] = groups.get((row.chip, row.kind), 0) + 1
+    weights = np.array([1 / groups[row.chip, row.kind] for row in rows]) / len(groups)
+    return least(errors, {each.place: each.bounds for each in family.constants}, weights)
 
 
-def _sampled(rows: Sequence[Call]) -> list[Call]:
-    by_chip: dict[str, list[Call]] = {}
+def sampled(rows: Sequence[Call], most: int = _SAMPLE) -> list[Call]:
+    """At most so many rows of each chip and class, taken evenly."""
+    groups: dict[tuple[str, str], list[Call]] = {}
     for row in rows:
-        by_chip.setdefault(row.chip, []).append(row)
-    return [row for mine in by_chip.values() for row in mine[:: max(1, len(mine) // _SAMPLE)]]
+        groups.setdefault((row.chip, row.kind), []).append(row)
+    return [row for mine in groups.values() for row in mine[:: max(1, -(-len(mine) // most))]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from anychip.chips.fitted import EVENT_S
 from anychip.products.validate.mapping import settled
 from anychip.products.validate.operators import FORMATS, Call, chip_named
 from anychip.products.validate.question import Out, Row, extent, number
@@ -32,7 +31,7 @@ def read(file: str, row: Row, shortest_s: float) -> Call:
         file=file, line=int(row["line"]), kind=kind, chip=chip_named(said.get("chip", row["chip"]), kind),
         dtype=row["dtype"], subject=f"{row['op']} {op} {'x'.join(map(str, shape))}", metric="latency",
         unit="s", measured=measured_s, short=measured_s < shortest_s, family=row["model"],
-        workload=(op, row["dtype"], shape), op=op, shape=shape, host_s=EVENT_S[host].value,
+        workload=(op, row["dtype"], shape), op=op, shape=shape, host=host,
     )  # fmt: skip
 
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anychip.chips import Chip
-from anychip.chips.fitted import EVENT_S
 from anychip.compile import Lowering
 from anychip.errors import AnychipError, NotModelled
 from anychip.products.validate.mapping import settled
@@ -165,12 +164,12 @@ class Call(Question):
     Args:
         op: as the file spells it.
         shape: (batch, m, n, k).
-        host_s: part of the measured time that is the method's, not the chip's.
+        host: class whose dispatch from an idle host the measurement contains; empty for kernel times.
     """
 
     op: str
     shape: tuple[int, int, int, int]
-    host_s: float
+    host: str
 
 
 def read(file: str, row: Row, shortest_s: float) -> Call:
@@ -188,13 +187,12 @@ def read(file: str, row: Row, shortest_s: float) -> Call:
         nodes_of(op, row["dtype"], *shape)
     except NotModelled as error:
         raise Out("software", str(error), kind) from None
-    host = EVENT_S.get(said.get("host", ""))
     return Call(
         file=file, line=int(row["line"]), kind=kind, chip=chip_named(said.get("chip", row["chip"]), kind),
         dtype=row["dtype"],
         subject=f"{op} {'x'.join(map(str, shape))}", metric="latency", unit="s", measured=measured_s,
         short=measured_s < shortest_s, workload=(op, row["dtype"], shape), op=op, shape=shape,
-        host_s=host.value if host else 0.0,
+        host=said.get("host", ""),
     )  # fmt: skip
 
 
@@ -221,4 +219,5 @@ def predict(
 
 def seconds_of(replay: Replay, call: Call) -> float:
     """What a call takes, with the host's share that its method measures."""
-    return replay.seconds(call.chip, nodes_of(call.op, call.dtype, *call.shape)) + call.host_s
+    seconds = replay.seconds(call.chip, nodes_of(call.op, call.dtype, *call.shape))
+    return seconds + replay.pricer(call.chip)[0].policy.idle_dispatch_s.get(call.host, 0.0)

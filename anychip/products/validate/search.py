@@ -1,0 +1,86 @@
+"""The constants with the least error, by damped least squares that forgets outliers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+#: Errors (natural logarithms) beyond which a row pulls with constant force, and beyond which with none.
+_LINEAR, _OUTLIER = 0.04, 1.0
+#: Relative step of the numeric derivatives: wide, since the choice among tiles jumps.
+_STEP = 0.06
+_ROUNDS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Where a constant may lie.
+
+    Args:
+        start: neutral value that the search begins with; no fitted one.
+        low: least.
+        high: greatest.
+    """
+
+    start: float
+    low: float
+    high: float
+
+
+def least(
+    errors: Callable[[Mapping[str, float]], Vector], bounds: Mapping[str, Bounds], weights: Vector
+) -> dict[str, float]:
+    """Constants for which the weighted mean of absolute errors is smallest.
+
+    Args:
+        errors: logarithms of predicted over measured, one a row.
+        bounds: of every constant.
+        weights: of the rows.
+    """
+    names = tuple(bounds)
+    low = np.log([bounds[name].low for name in names])
+    high = np.log([bounds[name].high for name in names])
+    place = np.log([bounds[name].start for name in names])
+
+    def at(where: Vector) -> Vector:
+        return errors(dict(zip(names, np.exp(where).tolist(), strict=True)))
+
+    def loss(found: Vector) -> float:
+        return float(np.sum(weights * np.minimum(np.abs(found), _OUTLIER)))
+
+    now = at(place)
+    best, damping = loss(now), 0.1
+    for turn in range(_ROUNDS):
+        step = _STEP if turn < _ROUNDS - 2 else _STEP / 2
+        columns: list[Vector] = []
+        for index in range(len(names)):
+            there = place.copy()
+            up = there[index] + step <= high[index]
+            there[index] += step if up else -step
+            columns.append((at(there) - now) / (step if up else -step))
+        slopes = np.stack(columns, axis=1)
+        force = weights / np.maximum(np.abs(now), _LINEAR) * (np.abs(now) < _OUTLIER)
+        matrix = slopes.T @ (slopes * force[:, None])
+        pull = slopes.T @ (force * now)
+        moved = False
+        for _ in range(4):
+            # Damping towards standing still: constants that no row decides stay where they are.
+            damped = matrix + damping * np.diag(np.diag(matrix) + 0.02 * np.trace(matrix) / len(names))
+            try:
+                tried = np.clip(place - np.linalg.solve(damped, pull), low, high)
+            except np.linalg.LinAlgError:
+                damping *= 4
+                continue
+            found = at(tried)
+            if loss(found) < best * 0.9995:
+                place, now, best, moved = tried, found, loss(found), True
+                damping = max(damping / 4, 1e-3)
+                break
+            damping *= 4
+        if not moved and turn >= 2:
+            break
+    return dict(zip(names, np.exp(place).tolist(), strict=True))
