@@ -2,8 +2,8 @@
 
 A family is a list of chips and operators that share fitted constants. All of them are searched anew, from
 neutral values, on a sample of the rows that remain. Datasheet facts of the chip that was left out stay its
-own: that is what carries constants over to a chip that nobody measured. What libraries have on their menus was
-read off all chips and is not searched.
+own: that is what carries constants over to a chip that nobody measured. What libraries have on their menus
+was read off all chips and is not searched.
 """
 
 from __future__ import annotations

@@ -8,7 +8,15 @@ from pathlib import Path
 
 from anychip.errors import InvalidInput
 from anychip.products.published_rows import published_rows
-from anychip.products.validate import attention, layers, neuron, neuron_search, operators, power
+from anychip.products.validate import (
+    attention,
+    layers,
+    models,
+    neuron,
+    neuron_search,
+    operators,
+    power,
+)
 from anychip.products.validate.held_out import searched_gpu
 from anychip.products.validate.question import (
     Broken,
@@ -27,6 +35,7 @@ KINDS: tuple[FileKind, ...] = (
     FileKind("neuron", neuron.COLUMNS, neuron.read, neuron.predict, neuron_search.searched),
     FileKind("power", power.COLUMNS, power.read, power.predict, power.searched),
     FileKind("layers", layers.COLUMNS, layers.read, operators.predict, searched_gpu),
+    FileKind("models", models.COLUMNS, models.read, models.predict, searched_gpu),
 )
 
 
