@@ -191,23 +191,23 @@ _TILES = ((128, 128), (128, 64), (64, 128), (64, 64), (128, 32), (32, 128), (64,
 _LARGE_TILES = ((256, 128), (128, 256))
 _WIDE_TILES = ((256, 64), (64, 256))
 _THIN_TILES = ((64, 16), (16, 64), (128, 16), (16, 128))
-#: Batches on CUDA cores have only this one outside Volta and Turing.
-_BATCHED_TILES = ((128, 128),)
+#: What libraries have for batches on CUDA cores, by `Generation.batched_menu`.
+_BATCHED_TILES = {"square": ((128, 128),), "flat": ((128, 128), (64, 128)), "all": ()}
 _SPLITS = (1, 2, 3, 4, 6, 8, 12, 16)
 
 
 def gpu_policy(
-    *, tensor_cores: bool, maker: str, batched_menu: bool = True, long_rows: str | None = None
+    *, tensor_cores: bool, maker: str, batched_menu: str = "square", long_rows: str | None = None
 ) -> Policy:
     """Eager PyTorch on a GPU: one kernel per operator, libraries that choose among tiles and depth splits.
 
     Args:
         tensor_cores: whether the chip has them; their libraries have larger tiles.
         maker: ``"nvidia"`` or ``"amd"``.
-        batched_menu: whether batches on CUDA cores have large tiles only.
+        batched_menu: which tiles batches on CUDA cores have.
         long_rows: key of `LONG_ROWS`, None where long sums cost nothing extra.
     """
-    tensor = "amd" if maker == "amd" else "tensor"
+    tensor, menu = "amd" if maker == "amd" else "tensor", _BATCHED_TILES[batched_menu]
     limit, cost = LONG_ROWS[long_rows] if long_rows else (0, None)
     shares = {"fma": CACHE_SHARES["fma"]} | ({"tensor": CACHE_SHARES[tensor]} if tensor_cores else {})
     facts = {
@@ -227,7 +227,7 @@ def gpu_policy(
         tile=(128, 128, 32),
         depth=3,
         tiles=_TILES + (_LARGE_TILES + _WIDE_TILES + _THIN_TILES if tensor_cores else _WIDE_TILES),
-        batched_tiles={"fma": _BATCHED_TILES} if batched_menu else {},
+        batched_tiles={"fma": menu} if menu else {},
         splits=_SPLITS,
         operand_engine="stage",
         cache_share=CACHE_SHARES["fma"].value,

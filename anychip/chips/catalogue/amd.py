@@ -68,6 +68,7 @@ CDNA4 = Generation(
     simt_rates=_SIMT,
     local_kib=160,
     matrix_cores="amd",
+    die_mm2=880,
 )  # fmt: skip
 
 _BOARDS: tuple[tuple[Board, Generation], ...] = (

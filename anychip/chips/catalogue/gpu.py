@@ -66,7 +66,8 @@ class Generation:
         die_mm2: silicon of the usual chip.
         paired: whether half of the fp32 lanes are also the integer lanes, so that an SM reaches less of its
             fp32 peak.
-        batched_menu: whether libraries have only large tiles for batches on the vector pipes.
+        batched_menu: which result tiles libraries have for batches on the vector pipes: 128 x 128 alone,
+            flat ones too, or all.
         long_rows: which cost long sums have, a key of `LONG_ROWS`.
     """
 
@@ -80,7 +81,7 @@ class Generation:
     matrix_cores: Literal["nvidia", "amd"] = "nvidia"
     die_mm2: float
     paired: bool = False
-    batched_menu: bool = True
+    batched_menu: Literal["square", "flat", "all"] = "square"
     long_rows: str | None = None
 
 

@@ -26,6 +26,7 @@ PASCAL_HPC = Generation(
     simt_rates=_OLD_SIMT | {"fp16": 2.0, "fp64": 0.5},
     local_kib=64,
     die_mm2=610,
+    batched_menu="flat",
     long_rows="pascal",
 )
 PASCAL = Generation(
@@ -36,6 +37,7 @@ PASCAL = Generation(
     simt_rates=_OLD_SIMT | {"fp16": 1.0, "int8": 4.0, "fp64": 1 / 32},
     local_kib=96,
     die_mm2=314,
+    batched_menu="flat",
     long_rows="pascal",
 )
 VOLTA = Generation(
@@ -47,7 +49,7 @@ VOLTA = Generation(
     simt_rates=_OLD_SIMT | {"fp64": 0.5},
     local_kib=128,
     die_mm2=815,
-    batched_menu=False,
+    batched_menu="all",
 )
 TURING = Generation(
     title="Turing TU104 whitepaper",
@@ -58,7 +60,7 @@ TURING = Generation(
     simt_rates=_OLD_SIMT | {"fp64": 1 / 32},
     local_kib=96,
     die_mm2=545,
-    batched_menu=False,
+    batched_menu="all",
 )
 AMPERE_HPC = Generation(
     title="Ampere GA100 whitepaper",

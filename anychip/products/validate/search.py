@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,11 +43,11 @@ def least(
         weights: of the rows.
     """
     names = tuple(bounds)
-    low = np.log([bounds[name].low for name in names])
-    high = np.log([bounds[name].high for name in names])
-    place = np.log([bounds[name].start for name in names])
+    low: Vector = np.log([bounds[name].low for name in names])
+    high: Vector = np.log([bounds[name].high for name in names])
+    place: Vector = np.log([bounds[name].start for name in names])
 
-    def at(where: Vector) -> Vector:
+    def at(where: NDArray[Any]) -> Vector:
         return errors(dict(zip(names, np.exp(where).tolist(), strict=True)))
 
     def loss(found: Vector) -> float:
@@ -71,7 +72,7 @@ def least(
             # Damping towards standing still: constants that no row decides stay where they are.
             damped = matrix + damping * np.diag(np.diag(matrix) + 0.02 * np.trace(matrix) / len(names))
             try:
-                tried = np.clip(place - np.linalg.solve(damped, pull), low, high)
+                tried: Vector = np.clip(place - np.linalg.solve(damped, pull), low, high)
             except np.linalg.LinAlgError:
                 damping *= 4
                 continue
