@@ -85,11 +85,10 @@ LONG_ROWS = {
     "pascal": (4096, _fact(0.34, "1", _SIMT, 0.3, 0.4)),
     "amd": (8192, _fact(0.49, "1", _MFMA, 0.4, 0.6)),
 }
-#: Share of the peak that streams sustain, by memory.
+#: Share of the peak that streams sustain, by memory; the first product with HBM2 is like GDDR.
 STREAM_EFFICIENCY = {
     "hbm": _fact(0.91, "1", _ROWS, 0.88, 0.95),
-    "hbm-first": _fact(0.75, "1", _ROWS, 0.70, 0.78),
-    "gddr": _fact(0.75, "1", _ROWS, 0.72, 0.78),
+    "gddr": _fact(0.75, "1", _ROWS, 0.70, 0.78),
     "amd-hbm": _fact(0.848, "1", _ROWS, 0.80, 0.89),
 }
 #: Bytes per second and hertz of one SM's port to the shared cache, and the share that contractions sustain.
@@ -103,6 +102,20 @@ LAUNCH_S = _fact(2.1e-6, "s", _TENSOR, 2.0e-6, 4.0e-6)
 ACCESS_LATENCY_S = _fact(0.59e-6, "s", _ROWS, 0.5e-6, 1.25e-6)
 #: The same on AMD's chips.
 AMD_ACCESS_LATENCY_S = _fact(3.7e-6, "s", _ROWS, 1.0e-6, 3.7e-6)
+#: Rows of softmax that do not fit registers: time of an access in starts of the load engine, accesses that
+#: starting a row stands for, and what an access of single elements costs beside one of 16 bytes.
+ROW_WAITS = {
+    "nvidia": {
+        "row_access": _fact(1.0, "1", _ROWS),
+        "row_start": _fact(6.56, "access", _ROWS, 5.0, 8.0),
+        "row_rest": _fact(0.61, "1", _ROWS, 0.4, 0.8),
+    },
+    "amd": {
+        "row_access": _fact(0.38, "1", _ROWS, 0.3, 0.5),
+        "row_start": _fact(8.9, "access", _ROWS, 7.0, 11.0),
+        "row_rest": _fact(0.61, "1", _ROWS, 0.4, 0.8),
+    },
+}
 #: Bytes a cycle that one SM loads into registers: loads in flight over their latency, not the port, limit it.
 REGISTER_LOAD_BYTES_PER_CYCLE = _fact(11.8, "byte/cycle", _ROWS, 9.0, 16.0)
 #: What the board's power limit leaves to arithmetic: joules of one flop that is executed, padding included,
@@ -197,7 +210,13 @@ _SPLITS = (1, 2, 3, 4, 6, 8, 12, 16)
 
 
 def gpu_policy(
-    *, tensor_cores: bool, maker: str, batched_menu: str = "square", long_rows: str | None = None
+    *,
+    tensor_cores: bool,
+    maker: str,
+    batched_menu: str = "square",
+    long_rows: str | None = None,
+    core_threads: int = 2048,
+    cache_parts: int = 1,
 ) -> Policy:
     """Eager PyTorch on a GPU: one kernel per operator, libraries that choose among tiles and depth splits.
 
@@ -206,6 +225,8 @@ def gpu_policy(
         maker: ``"nvidia"`` or ``"amd"``.
         batched_menu: which tiles batches on CUDA cores have.
         long_rows: key of `LONG_ROWS`, None where long sums cost nothing extra.
+        core_threads: that a multiprocessor holds.
+        cache_parts: parts of the shared cache, each of which serves its own multiprocessors.
     """
     tensor, menu = "amd" if maker == "amd" else "tensor", _BATCHED_TILES[batched_menu]
     limit, cost = LONG_ROWS[long_rows] if long_rows else (0, None)
@@ -219,6 +240,8 @@ def gpu_policy(
         "static_w_per_mm2": STATIC_W_PER_MM2,
     }
     facts |= {f"idle_dispatch_s.{name}": fact for name, fact in IDLE_DISPATCH_S.items()}
+    waits = ROW_WAITS["amd" if maker == "amd" else "nvidia"]
+    facts |= waits
     facts |= {f"cache_shares.{name}": fact for name, fact in shares.items()}
     if cost is not None:
         facts["long_row_cost"] = cost
@@ -230,6 +253,11 @@ def gpu_policy(
         batched_tiles={"fma": menu} if menu else {},
         splits=_SPLITS,
         operand_engine="stage",
+        core_threads=core_threads,
+        row_cache_share=1 / cache_parts,
+        row_access=waits["row_access"].value,
+        row_start=waits["row_start"].value,
+        row_rest=waits["row_rest"].value,
         cache_share=CACHE_SHARES["fma"].value,
         cache_shares={name: fact.value for name, fact in shares.items()},
         long_row=limit,

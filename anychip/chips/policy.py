@@ -49,6 +49,12 @@ class Policy:
         long_row: products of one sum beyond which operands that both lie along it are fetched more slowly;
             0 if never.
         long_row_cost: part of the time that every doubling beyond adds, up to five of them.
+        core_threads: threads that a core keeps in flight in row-wise kernels.
+        row_access: time of one of several accesses of a row that wait for each other, in starts of the load
+            engine; 0 if rows never wait.
+        row_start: accesses that starting a row stands for.
+        row_rest: what an access of single elements costs, beside one of 16 bytes.
+        row_cache_share: part of the shared cache in which one core finds its rows again.
         operand_engine: transfer engine that feeds contractions, or the first word of its name where every
             matrix engine has its own; None takes the load route's.
         cache_share: part of the shared cache in which operands stay for the next tile.
@@ -71,6 +77,11 @@ class Policy:
     vector_tile: int = 4096
     tiles: tuple[tuple[int, int], ...] = ()
     splits: tuple[int, ...] = (1,)
+    core_threads: int = 2048
+    row_access: float = 0.0
+    row_start: float = 0.0
+    row_rest: float = 1.0
+    row_cache_share: float = 1.0
     operand_engine: str | None = None
     batched_tiles: Mapping[str, tuple[tuple[int, int], ...]] = field(
         default_factory=dict[str, tuple[tuple[int, int], ...]]

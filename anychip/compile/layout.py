@@ -38,6 +38,7 @@ def load(
     tile: Tile | None = None,
     engine: str | None = None,
     format_name: str = "",
+    held_ticks: float = 0.0,
 ) -> Instruction:
     """A transfer from main memory into the next slot of `buffer`.
 
@@ -50,10 +51,11 @@ def load(
         tile: what it reads, where that is known.
         engine: None takes the route's.
         format_name: of the elements.
+        held_ticks: for which accesses that wait for each other hold the engine, whatever the bytes.
     """
     traffic = _traffic(chip.load.links, far_bytes, near_bytes)
     reads = () if tile is None else (tile,)
-    count = (max(1, ceil(elements)),)
+    count = (max(1, ceil(elements)),) + ((ceil(held_ticks),) if held_ticks else ())
     return Instruction(
         engine or chip.load.engine,
         "load",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import ceil, log2
+from math import ceil, floor, log2
 from typing import NamedTuple
 
 from anychip.arithmetic.recipe import IDENTITY, Recipe, Step
@@ -21,6 +21,10 @@ from anychip.programs.program import Access, Affine, Buffer, Grid, Instruction, 
 _SMALLEST, _LARGEST, _PIECES = 256, 8192, 8
 #: Longest row that a kernel keeps in registers between its passes.
 _REGISTER_ROW = 1024
+#: Rows in flight over the capacity of a cache, up to which all of them and beyond which none is still there
+#: when it is walked again: of the shared cache (in and out), of the shared cache and of the core's own where a
+#: block of threads works on one row. Fitted to gpu_ops.csv: fp32 softmax and layernorm of seven GPUs.
+_SHARED_HITS, _BLOCK_HITS, _FIRST_HITS = (0.45, 1.61), (0.42, 1.07), (0.15, 1.33)
 #: What one launch over lists takes: tensors, by the number of lists, and blocks of so many elements.
 #: Source: PyTorch, aten/src/ATen/native/cuda/MultiTensorApply.cuh, depth_to_max_tensors and its neighbours.
 _LIST_TENSORS = (110, 64, 48, 36, 30)
@@ -34,11 +38,13 @@ class Walk(NamedTuple):
         far_bytes: over the link of main memory, all pieces together.
         near_bytes: over nearer links.
         steps: names of the lane operations that follow, once an element.
+        held_ticks: for which accesses that wait for each other hold a core, one piece.
     """
 
     far_bytes: float
     near_bytes: float
     steps: tuple[str, ...]
+    held_ticks: float = 0.0
 
 
 class Stream(NamedTuple):
@@ -134,7 +140,8 @@ def _piece(chip: Chip, stream: Stream, forms: Sequence[Form]) -> tuple[Item, ...
     for index, walk in enumerate(stream.walks):
         reads: tuple[Slot, ...] = (Slot("work"),) if index else ()
         if walk.near_bytes > 0:
-            read = load(chip, f"in{index}", elements, walk.far_bytes / pieces, walk.near_bytes / pieces)
+            far, near = walk.far_bytes / pieces, walk.near_bytes / pieces
+            read = load(chip, f"in{index}", elements, far, near, held_ticks=walk.held_ticks)
             if plain and not index:
                 tiles = tuple(Tile(i, axis, (elements,)) for i in range(inputs))
                 read = _with_reads(read, tiles)
@@ -211,28 +218,70 @@ def _simple(chip: Chip, name: str, form: Form, elements: int, steps: tuple[str, 
 
 
 def _rows(chip: Chip, form: Rows) -> Stream:
-    """Rows that stay in registers are read once; longer ones once a pass, from the cache where they fit."""
+    """Rows that stay in registers are read once; longer ones once a pass, from the caches where they fit."""
     moved = work(form)
     count, length = max(1, form.count), max(1, form.elements)
     groups = _pass_groups(form)
     writes_elements = any(not form.per_row(result) for result in form.results)
-    kept = length <= _REGISTER_ROW and any(each.join == "maximum" for each in form.passes)
+    maxima = any(each.join == "maximum" for each in form.passes)
+    kept = length <= _REGISTER_ROW and maxima
     again = 0 if kept else len(groups) - 1 + writes_elements
     steps = [_pass_steps(group, length) for group in groups]
     if writes_elements:
         steps.append(form.write.operations)
-    per_piece = _rows_per_piece(chip, form, length)
+    size = max((operand.bytes / max(1, operand.distinct) for operand in form.operands), default=4.0)
+    resident = _rows_in_flight(chip, form, length, size)
+    # Two pieces are in flight: each is half of the rows that a core holds.
+    per_piece = max(1, min(resident // 2 or 1, ceil(count / (chip.cores * 2))))
     pieces = -(-count // per_piece)
-    first = Walk(moved.read_bytes, moved.read_bytes, steps[0])
-    hit = _hit_share(chip, moved.read_bytes / count, count, per_piece)
+    held = 0.0
+    if maxima and not kept and chip.policy.row_access > 0:
+        held = _row_ticks(chip, length, size, len(steps)) * per_piece / resident
+    first = Walk(moved.read_bytes, moved.read_bytes, steps[0], held)
+    blocks = maxima and not kept and "l1" in chip.memories
+    near, far = _missed(
+        chip, moved.read_bytes / count, count, resident // 2 or 1 if blocks else per_piece, first=blocks
+    )
     walks = [first]
     for index, operations in enumerate(steps[1:], start=1):
         reads = moved.read_bytes if index <= again else 0.0
-        walks.append(Walk(reads * (1 - hit), reads, operations))
+        walks.append(Walk(reads * far, reads * near, operations))
     if length > pieces * 65536:
-        pieces, size = _pieces(chip, count * length)
-        return Stream("rows", pieces, size, tuple(walks), moved.written_bytes)
+        pieces, elements = _pieces(chip, count * length)
+        return Stream("rows", pieces, elements, tuple(walks), moved.written_bytes)
     return Stream("rows", pieces, per_piece * length, tuple(walks), moved.written_bytes)
+
+
+def _threads(length: int, size: float) -> int:
+    """Threads that work on one row: one per 16 bytes, halved until a block has several rounds of them."""
+    return min(1024, max(64, 2 ** ceil(log2(max(1.0, length * size / 16)))))
+
+
+def _rows_in_flight(chip: Chip, form: Rows, length: int, size: float) -> int:
+    """Rows that one core works on at a time."""
+    if any(each.join != "maximum" for each in form.passes[:1]):
+        return 16
+    if chip.policy.row_access and length > _REGISTER_ROW:
+        return min(16, max(1, chip.policy.core_threads // _block(length, size)))
+    return min(16, max(1, 2048 // _threads(length, size)))
+
+
+def _block(length: int, size: float) -> int:
+    """Threads of PyTorch's block for one softmax row: doubled while below half of what could be busy."""
+    most, threads = min(length * size / 16, 1024.0), 1
+    while threads < most / 2:
+        threads *= 2
+    return max(32, threads)
+
+
+def _row_ticks(chip: Chip, length: int, size: float, walks: int) -> float:
+    """How long a row takes whose accesses wait for each other: whole vectors, then single elements."""
+    threads, vector = _block(length, size), 16 / size
+    whole = floor(length / (threads * vector))
+    rest = ceil((length - whole * threads * vector) / threads)
+    policy = chip.policy
+    startup = getattr(chip.engines[chip.load.engine].block, "startup_cycles", 0)
+    return policy.row_access * startup * (policy.row_start + walks * (whole + policy.row_rest * rest))
 
 
 def _pass_groups(form: Rows) -> list[list[Pass]]:
@@ -255,22 +304,21 @@ def _pass_steps(group: list[Pass], length: int) -> tuple[str, ...]:
     return tuple(steps)
 
 
-def _rows_per_piece(chip: Chip, form: Rows, length: int) -> int:
-    """Rows that one core holds in one of its two slots."""
-    size = max((operand.bytes / max(1, operand.distinct) for operand in form.operands), default=4.0)
-    threads = min(1024, max(64, 2 ** ceil(log2(max(1.0, length * size / 16)))))
-    held = min(16, max(1, 2048 // threads))
-    if any(each.join != "maximum" for each in form.passes[:1]):
-        held = 16
-    spread = ceil(form.count / (chip.cores * 2))
-    return max(1, min(held // 2 or 1, spread))
-
-
-def _hit_share(chip: Chip, row_bytes: float, count: int, per_piece: int) -> float:
-    """Part of a row that is still in the shared cache when it is walked again."""
+def _missed(chip: Chip, row_bytes: float, count: int, per_piece: int, *, first: bool) -> tuple[float, float]:
+    """Parts of a row that a further walk reads over nearer links, and over that of main memory."""
     cache = shared_cache_bytes(chip)
-    flying = 2 * min(count, chip.cores * per_piece * 2) * row_bytes
     if not cache:
         local = chip.memories[local_memory(chip)].capacity_bytes
-        return 1.0 if 2 * row_bytes <= local else 0.0
-    return min(1.0, max(0.0, (1.61 - flying / cache) / (1.61 - 0.45)))
+        return 1.0, 0.0 if 2 * row_bytes <= local else 1.0
+    flying = min(count, chip.cores * per_piece * 2) * row_bytes
+    if not first:
+        return 1.0, 1 - _hit(2 * flying / cache, *_SHARED_HITS)
+    rows = min(2 * per_piece, -(-count // chip.cores))
+    own = _hit(rows * row_bytes / chip.memories["l1"].capacity_bytes, *_FIRST_HITS)
+    shared = _hit(flying / (cache * chip.policy.row_cache_share), *_BLOCK_HITS)
+    return 1 - own, 1 - max(own, shared)
+
+
+def _hit(used: float, all_below: float, none_above: float) -> float:
+    """Part of a row that is still in a cache of which the rows in flight would use so much."""
+    return min(1.0, max(0.0, (none_above - used) / (none_above - all_below)))

@@ -345,7 +345,8 @@ def uncontended_ticks(chip: Chip, instruction: Instruction, crowd: Crowd | None 
 def _transfer_ticks(chip: Chip, block: DmaEngine, instruction: Instruction) -> tuple[int, int]:
     size = max((size for _, size in instruction.traffic), default=0)
     busy = 0 if block.bytes_per_second is None else rate_ticks(chip.clock_hz, block.bytes_per_second, size)
-    return max(1, busy), block.startup_cycles
+    held = instruction.extents[1] if len(instruction.extents) > 1 else 0
+    return max(1, busy, held), block.startup_cycles
 
 
 def link_directions(chip: Chip) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ CDNA1 = Generation(
     simt_rates=_SIMT,
     local_kib=64,
     matrix_cores="amd",
+    l1_kib=16,
     die_mm2=750,
     long_rows="amd",
 )
@@ -39,6 +40,7 @@ CDNA2 = Generation(
     simt_rates=_SIMT | {"fp64": 1.0},
     local_kib=64,
     matrix_cores="amd",
+    l1_kib=16,
     die_mm2=724,
     long_rows="amd",
 )
@@ -54,6 +56,7 @@ CDNA3 = Generation(
     simt_rates=_SIMT,
     local_kib=64,
     matrix_cores="amd",
+    l1_kib=32,
     die_mm2=920,
 )  # fmt: skip
 CDNA4 = Generation(
@@ -68,6 +71,7 @@ CDNA4 = Generation(
     simt_rates=_SIMT,
     local_kib=160,
     matrix_cores="amd",
+    l1_kib=32,
     die_mm2=880,
 )  # fmt: skip
 

@@ -64,6 +64,9 @@ class Generation:
         local_kib: shared memory and first-level cache.
         matrix_cores: fitted behaviour of the tensor cores.
         die_mm2: silicon of the usual chip.
+        l1_kib: first-level cache that kernels without shared memory see.
+        threads: that a multiprocessor holds.
+        l2_parts: parts of the shared cache, each near to its own multiprocessors.
         paired: whether half of the fp32 lanes are also the integer lanes, so that an SM reaches less of its
             fp32 peak.
         batched_menu: which result tiles libraries have for batches on the vector pipes: 128 x 128 alone,
@@ -80,6 +83,9 @@ class Generation:
     local_kib: float = 128
     matrix_cores: Literal["nvidia", "amd"] = "nvidia"
     die_mm2: float
+    l1_kib: float
+    threads: int = 2048
+    l2_parts: int = 1
     paired: bool = False
     batched_menu: Literal["square", "flat", "all"] = "square"
     long_rows: str | None = None
@@ -159,6 +165,13 @@ def build(board: Board, generation: Generation, *, vendor: str, numerics: Numeri
                     f"{board.where}: shared memory and L1 of a multiprocessor",
                 )
             ),
+            "l1": Memory.of(
+                capacity_bytes=published(
+                    generation.l1_kib * KIBI,
+                    "byte",
+                    f"{generation.title}: first-level cache without shared memory",
+                )
+            ),
             "l2": Memory.of(
                 capacity_bytes=published(board.l2_mib * MEBI, "byte", board.where), level="shared"
             ),
@@ -173,6 +186,8 @@ def build(board: Board, generation: Generation, *, vendor: str, numerics: Numeri
             maker=generation.matrix_cores,
             batched_menu=generation.batched_menu,
             long_rows=generation.long_rows,
+            core_threads=generation.threads,
+            cache_parts=generation.l2_parts,
         ),
         numerics=numerics,
         power=gpu_power(
@@ -328,7 +343,7 @@ def _links(board: Board, clock_hz: float) -> dict[str, Link]:
     if board.name.startswith("mi"):
         kind = "amd-hbm"
     elif kind == "hbm" and board.year < 2017:
-        kind = "hbm-first"
+        kind = "gddr"
     return {
         "dram": Link.of(
             bytes_per_second=published(board.bandwidth_gb * GIGA, "byte/s", board.where),

@@ -25,6 +25,7 @@ PASCAL_HPC = Generation(
     tensor=None,
     simt_rates=_OLD_SIMT | {"fp16": 2.0, "fp64": 0.5},
     local_kib=64,
+    l1_kib=24,
     die_mm2=610,
     batched_menu="flat",
     long_rows="pascal",
@@ -36,6 +37,7 @@ PASCAL = Generation(
     tensor=None,
     simt_rates=_OLD_SIMT | {"fp16": 1.0, "int8": 4.0, "fp64": 1 / 32},
     local_kib=96,
+    l1_kib=24,
     die_mm2=314,
     batched_menu="flat",
     long_rows="pascal",
@@ -48,6 +50,7 @@ VOLTA = Generation(
     tensor_rates={"fp16": 1.0},
     simt_rates=_OLD_SIMT | {"fp64": 0.5},
     local_kib=128,
+    l1_kib=128,
     die_mm2=815,
     batched_menu="all",
 )
@@ -59,6 +62,8 @@ TURING = Generation(
     tensor_rates={"fp16": 1.0, "int8": 2.0},
     simt_rates=_OLD_SIMT | {"fp64": 1 / 32},
     local_kib=96,
+    l1_kib=64,
+    threads=1024,
     die_mm2=545,
     batched_menu="all",
 )
@@ -70,6 +75,8 @@ AMPERE_HPC = Generation(
     tensor_rates=_TENSOR | {"fp64": 1 / 16},
     simt_rates={"fp32": 1.0, "fp64": 0.5},
     local_kib=192,
+    l1_kib=192,
+    l2_parts=2,
     die_mm2=826,
 )
 AMPERE = Generation(
@@ -80,6 +87,8 @@ AMPERE = Generation(
     tensor_rates=_TENSOR,
     simt_rates={"fp32": 1.0, "fp64": 1 / 64},
     local_kib=128,
+    l1_kib=128,
+    threads=1536,
     die_mm2=628,
     paired=True,
 )
@@ -91,6 +100,8 @@ AMPERE_HALF = Generation(
     tensor_rates=_TENSOR,
     simt_rates={"fp32": 1.0, "fp64": 1 / 64},
     local_kib=128,
+    l1_kib=128,
+    threads=1536,
     die_mm2=628,
     paired=True,
 )
@@ -102,6 +113,8 @@ ADA = Generation(
     tensor_rates=_TENSOR | _FP8,
     simt_rates={"fp32": 1.0, "fp64": 1 / 64},
     local_kib=128,
+    l1_kib=128,
+    threads=1536,
     die_mm2=609,
     paired=True,
 )
@@ -114,6 +127,8 @@ HOPPER = Generation(
     tensor_rates=_TENSOR | _FP8 | {"fp64": 1 / 16},
     simt_rates={"fp32": 1.0, "fp64": 0.5},
     local_kib=256,
+    l1_kib=256,
+    l2_parts=2,
     die_mm2=814,
     paired=True,
 )
@@ -125,6 +140,8 @@ BLACKWELL = Generation(
     tensor_rates=_TENSOR | _FP8 | {"nvfp4": 4.0, "mxfp4": 4.0, "mxfp8_e4m3": 2.0, "fp64": 1 / 64},
     simt_rates={"fp32": 1.0, "fp64": 0.5},
     local_kib=256,
+    l1_kib=256,
+    l2_parts=2,
     die_mm2=1600,
     paired=True,
 )

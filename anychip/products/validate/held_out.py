@@ -82,7 +82,7 @@ class Family:
                     changes["engines"][name] = _scaled_engine(changes["engines"][name], path[1:], factor)
             elif where == "link":
                 link = changes["links"][path[0]]
-                if catalogue.STREAM_EFFICIENCY[path[1]].value == link.efficiency or path[1] == "all":
+                if catalogue.STREAM_EFFICIENCY[path[1]].value == chip.links[path[0]].efficiency:
                     rate = min(1.0, link.efficiency * factor)
                     changes["links"][path[0]] = dataclasses.replace(link, efficiency=rate)
             elif where == "policy":
@@ -155,6 +155,20 @@ def _idle(*classes: str) -> tuple[Constant, ...]:
     )
 
 
+def _rows(maker: str) -> tuple[Constant, ...]:
+    waits = catalogue.ROW_WAITS[maker]
+    return (
+        Constant(
+            "engine load bytes_per_second", catalogue.REGISTER_LOAD_BYTES_PER_CYCLE, Bounds(16.0, 4.0, 64.0)
+        ),
+        Constant("policy row_start", waits["row_start"], Bounds(4.0, 1.0, 20.0)),
+        Constant("policy row_rest", waits["row_rest"], Bounds(1.0, 0.2, 2.0)),
+        *_idle("softmax", "layernorm", "elementwise"),
+    )
+
+
+_STREAMS = frozenset({"elementwise", "softmax", "layernorm"})
+_SHARE = Bounds(0.8, 0.4, 1.0)
 _MATMUL = frozenset({"linear", "bmm", "matmul"})
 _CACHE = Bounds(0.5, 0.05, 1.2)
 FAMILIES = (
@@ -186,6 +200,24 @@ FAMILIES = (
             *_idle("linear", "bmm"),
             Constant("policy cache_shares tensor", catalogue.CACHE_SHARES["amd"], _CACHE),
             Constant("policy long_row_cost", catalogue.LONG_ROWS["amd"][1], Bounds(0.2, 0.02, 1.0)),
+        ),
+    ),
+    Family(
+        "streams and rows, NVIDIA", "NVIDIA", _STREAMS, frozenset({"fp32"}),
+        (
+            Constant("link dram hbm", catalogue.STREAM_EFFICIENCY["hbm"], _SHARE),
+            Constant("link dram gddr", catalogue.STREAM_EFFICIENCY["gddr"], _SHARE),
+            Constant("engine load startup_cycles", catalogue.ACCESS_LATENCY_S, Bounds(0.4e-6, 0.2e-6, 4e-6)),
+            *_rows("nvidia"),
+        ),
+    ),
+    Family(
+        "streams and rows, AMD", "AMD", _STREAMS, frozenset({"fp32"}),
+        (
+            Constant("link dram amd-hbm", catalogue.STREAM_EFFICIENCY["amd-hbm"], _SHARE),
+            Constant("engine load startup_cycles", catalogue.AMD_ACCESS_LATENCY_S, Bounds(1e-6, 0.2e-6, 6e-6)),
+            Constant("policy row_access", catalogue.ROW_WAITS["amd"]["row_access"], Bounds(0.7, 0.1, 2.0)),
+            *_rows("amd"),
         ),
     ),
 )  # fmt: skip
