@@ -87,9 +87,9 @@ LONG_ROWS = {
 }
 #: Share of the peak that streams sustain, by memory; the first product with HBM2 is like GDDR.
 STREAM_EFFICIENCY = {
-    "hbm": _fact(0.91, "1", _ROWS, 0.88, 0.95),
+    "hbm": _fact(0.90, "1", _ROWS, 0.88, 0.95),
     "gddr": _fact(0.75, "1", _ROWS, 0.70, 0.78),
-    "amd-hbm": _fact(0.848, "1", _ROWS, 0.80, 0.89),
+    "amd-hbm": _fact(0.816, "1", _ROWS, 0.78, 0.89),
 }
 #: Bytes per second and hertz of one SM's port to the shared cache, and the share that contractions sustain.
 CACHE_PORT_BYTES_PER_CYCLE = 64
@@ -99,25 +99,28 @@ CACHE_EFFICIENCY = _fact(
 #: Between two kernels of a stream, in seconds.
 LAUNCH_S = _fact(2.1e-6, "s", _TENSOR, 2.0e-6, 4.0e-6)
 #: Of one access to main memory from an SM, in seconds; it shows in row-wise kernels.
-ACCESS_LATENCY_S = _fact(0.59e-6, "s", _ROWS, 0.5e-6, 1.25e-6)
+ACCESS_LATENCY_S = _fact(1.0e-6, "s", _ROWS, 0.5e-6, 1.25e-6)
 #: The same on AMD's chips.
-AMD_ACCESS_LATENCY_S = _fact(3.7e-6, "s", _ROWS, 1.0e-6, 3.7e-6)
+AMD_ACCESS_LATENCY_S = _fact(3.4e-6, "s", _ROWS, 1.0e-6, 3.7e-6)
 #: Rows of softmax that do not fit registers: time of an access in starts of the load engine, accesses that
 #: starting a row stands for, and what an access of single elements costs beside one of 16 bytes.
 ROW_WAITS = {
     "nvidia": {
         "row_access": _fact(1.0, "1", _ROWS),
-        "row_start": _fact(6.56, "access", _ROWS, 5.0, 8.0),
-        "row_rest": _fact(0.61, "1", _ROWS, 0.4, 0.8),
+        "row_start": _fact(3.6, "access", _ROWS, 3.0, 6.6),
+        "row_rest": _fact(0.41, "1", _ROWS, 0.3, 0.7),
     },
     "amd": {
-        "row_access": _fact(0.38, "1", _ROWS, 0.3, 0.5),
-        "row_start": _fact(8.9, "access", _ROWS, 7.0, 11.0),
-        "row_rest": _fact(0.61, "1", _ROWS, 0.4, 0.8),
+        "row_access": _fact(0.139, "1", _ROWS, 0.1, 0.4),
+        "row_start": _fact(20, "access", _ROWS, 9.0, 20.0),
+        "row_rest": _fact(1.1, "1", _ROWS, 0.6, 1.2),
     },
 }
 #: Bytes a cycle that one SM loads into registers: loads in flight over their latency, not the port, limit it.
-REGISTER_LOAD_BYTES_PER_CYCLE = _fact(11.8, "byte/cycle", _ROWS, 9.0, 16.0)
+REGISTER_LOAD_BYTES_PER_CYCLE = {
+    "nvidia": _fact(14.5, "byte/cycle", _ROWS, 9.0, 16.0),
+    "amd": _fact(8.2, "byte/cycle", _ROWS, 7.0, 12.0),
+}
 #: What the board's power limit leaves to arithmetic: joules of one flop that is executed, padding included,
 #: at 12 nm, scaled with the node; and watts of a square millimetre of silicon that flow without it.
 SIMT_J_PER_FLOP = _fact(10.9e-12, "J/flop at 12 nm", _POWER, 9.0e-12, 14.3e-12)
@@ -137,12 +140,22 @@ STATIC_W_PER_MM2 = _fact(0.054, "W/mm2", _POWER, 0.03, 0.07)
 _EVENTS = Source("fitted", "gpu_ops.csv: event-timed eager calls, by operator class", _READ_ON)
 #: Host time of one eager call on a stream that was idle, by operator class: events round one call contain it.
 IDLE_DISPATCH_S = {
-    "linear": _fact(53e-6, "s", _EVENTS),
-    "bmm": _fact(31e-6, "s", _EVENTS),
-    "matmul": _fact(28e-6, "s", _EVENTS),
-    "softmax": _fact(26e-6, "s", _EVENTS),
-    "layernorm": _fact(32e-6, "s", _EVENTS),
-    "elementwise": _fact(16e-6, "s", _EVENTS),
+    "nvidia": {
+        "linear": _fact(53e-6, "s", _EVENTS),
+        "bmm": _fact(31e-6, "s", _EVENTS),
+        "matmul": _fact(28e-6, "s", _EVENTS),
+        "softmax": _fact(30e-6, "s", _EVENTS),
+        "layernorm": _fact(44e-6, "s", _EVENTS),
+        "elementwise": _fact(14.6e-6, "s", _EVENTS),
+    },
+    "amd": {
+        "linear": _fact(41e-6, "s", _EVENTS),
+        "bmm": _fact(44e-6, "s", _EVENTS),
+        "matmul": _fact(28e-6, "s", _EVENTS),
+        "softmax": _fact(15.6e-6, "s", _EVENTS),
+        "layernorm": _fact(19.1e-6, "s", _EVENTS),
+        "elementwise": _fact(7.1e-6, "s", _EVENTS),
+    },
 }
 
 #: Fitted parameters of the SystolicArray of a NeuronCore.
@@ -239,9 +252,10 @@ def gpu_policy(
         "simt_j_per_flop": SIMT_J_PER_FLOP,
         "static_w_per_mm2": STATIC_W_PER_MM2,
     }
-    facts |= {f"idle_dispatch_s.{name}": fact for name, fact in IDLE_DISPATCH_S.items()}
+    idle = IDLE_DISPATCH_S["amd" if maker == "amd" else "nvidia"]
     waits = ROW_WAITS["amd" if maker == "amd" else "nvidia"]
     facts |= waits
+    facts |= {f"idle_dispatch_s.{name}": fact for name, fact in idle.items()}
     facts |= {f"cache_shares.{name}": fact for name, fact in shares.items()}
     if cost is not None:
         facts["long_row_cost"] = cost
@@ -263,7 +277,7 @@ def gpu_policy(
         long_row=limit,
         long_row_cost=cost.value if cost else 0.0,
         dispatch_s=5e-6,
-        idle_dispatch_s={name: fact.value for name, fact in IDLE_DISPATCH_S.items()},
+        idle_dispatch_s={name: fact.value for name, fact in idle.items()},
         host_bytes_per_second=12e9,
         facts=facts,
     )

@@ -22,8 +22,8 @@ _SMALLEST, _LARGEST, _PIECES = 256, 8192, 8
 #: Longest row that a kernel keeps in registers between its passes.
 _REGISTER_ROW = 1024
 #: Rows in flight over the capacity of a cache, up to which all of them and beyond which none is still there
-#: when it is walked again: of the shared cache (in and out), of the shared cache and of the core's own where a
-#: block of threads works on one row. Fitted to gpu_ops.csv: fp32 softmax and layernorm of seven GPUs.
+#: when it is walked again: of the shared cache (in and out), of the shared cache and of the core's own where
+#: a block of threads works on one row. Fitted to gpu_ops.csv: fp32 softmax and layernorm of seven GPUs.
 _SHARED_HITS, _BLOCK_HITS, _FIRST_HITS = (0.45, 1.61), (0.42, 1.07), (0.15, 1.33)
 #: What one launch over lists takes: tensors, by the number of lists, and blocks of so many elements.
 #: Source: PyTorch, aten/src/ATen/native/cuda/MultiTensorApply.cuh, depth_to_max_tensors and its neighbours.

@@ -329,7 +329,9 @@ def _transfer_engines(board: Board, generation: Generation, clock_hz: float) -> 
         "load": Engine(
             block=DmaEngine.of(
                 startup_cycles=latency,
-                bytes_per_second=REGISTER_LOAD_BYTES_PER_CYCLE.scaled(clock_hz, "byte/s"),
+                bytes_per_second=REGISTER_LOAD_BYTES_PER_CYCLE[generation.matrix_cores].scaled(
+                    clock_hz, "byte/s"
+                ),
             )
         ),
         "store": Engine(block=DmaEngine.of(startup_cycles=none)),

@@ -146,10 +146,12 @@ def _stage(engine: str, shares: Mapping[str, Fact]) -> tuple[Constant, ...]:
     )
 
 
-def _idle(*classes: str) -> tuple[Constant, ...]:
+def _idle(maker: str, *classes: str) -> tuple[Constant, ...]:
     return tuple(
         Constant(
-            f"policy idle_dispatch_s {name}", catalogue.IDLE_DISPATCH_S[name], Bounds(30e-6, 2e-6, 90e-6)
+            f"policy idle_dispatch_s {name}",
+            catalogue.IDLE_DISPATCH_S[maker][name],
+            Bounds(30e-6, 2e-6, 90e-6),
         )
         for name in classes
     )
@@ -159,15 +161,18 @@ def _rows(maker: str) -> tuple[Constant, ...]:
     waits = catalogue.ROW_WAITS[maker]
     return (
         Constant(
-            "engine load bytes_per_second", catalogue.REGISTER_LOAD_BYTES_PER_CYCLE, Bounds(16.0, 4.0, 64.0)
+            "engine load bytes_per_second",
+            catalogue.REGISTER_LOAD_BYTES_PER_CYCLE[maker],
+            Bounds(16.0, 4.0, 64.0),
         ),
         Constant("policy row_start", waits["row_start"], Bounds(4.0, 1.0, 20.0)),
         Constant("policy row_rest", waits["row_rest"], Bounds(1.0, 0.2, 2.0)),
-        *_idle("softmax", "layernorm", "elementwise"),
+        *_idle(maker, "softmax", "layernorm", "elementwise"),
     )
 
 
 _STREAMS = frozenset({"elementwise", "softmax", "layernorm"})
+_LATENCY = Bounds(0.7e-6, 0.2e-6, 6e-6)
 _SHARE = Bounds(0.8, 0.4, 1.0)
 _MATMUL = frozenset({"linear", "bmm", "matmul"})
 _CACHE = Bounds(0.5, 0.05, 1.2)
@@ -177,7 +182,7 @@ FAMILIES = (
         (
             *_unit("fma", catalogue.SIMT),
             *_stage("fma", catalogue.OPERAND_SHARES["fma"]),
-            *_idle("linear", "bmm"),
+            *_idle("nvidia", "linear", "bmm"),
             Constant("policy cache_shares fma", catalogue.CACHE_SHARES["fma"], _CACHE),
             Constant("policy long_row_cost", catalogue.LONG_ROWS["pascal"][1], Bounds(0.2, 0.02, 1.0)),
             Constant("power joules", catalogue.SIMT_J_PER_FLOP, Bounds(10e-12, 4e-12, 25e-12)),
@@ -197,7 +202,7 @@ FAMILIES = (
         (
             *_unit("tensor", catalogue.MATRIX_CORE),
             *_stage("tensor", catalogue.OPERAND_SHARES["amd"]),
-            *_idle("linear", "bmm"),
+            *_idle("amd", "linear", "bmm"),
             Constant("policy cache_shares tensor", catalogue.CACHE_SHARES["amd"], _CACHE),
             Constant("policy long_row_cost", catalogue.LONG_ROWS["amd"][1], Bounds(0.2, 0.02, 1.0)),
         ),
@@ -207,7 +212,7 @@ FAMILIES = (
         (
             Constant("link dram hbm", catalogue.STREAM_EFFICIENCY["hbm"], _SHARE),
             Constant("link dram gddr", catalogue.STREAM_EFFICIENCY["gddr"], _SHARE),
-            Constant("engine load startup_cycles", catalogue.ACCESS_LATENCY_S, Bounds(0.4e-6, 0.2e-6, 4e-6)),
+            Constant("engine load startup_cycles", catalogue.ACCESS_LATENCY_S, _LATENCY),
             *_rows("nvidia"),
         ),
     ),
@@ -215,7 +220,7 @@ FAMILIES = (
         "streams and rows, AMD", "AMD", _STREAMS, frozenset({"fp32"}),
         (
             Constant("link dram amd-hbm", catalogue.STREAM_EFFICIENCY["amd-hbm"], _SHARE),
-            Constant("engine load startup_cycles", catalogue.AMD_ACCESS_LATENCY_S, Bounds(1e-6, 0.2e-6, 6e-6)),
+            Constant("engine load startup_cycles", catalogue.AMD_ACCESS_LATENCY_S, _LATENCY),
             Constant("policy row_access", catalogue.ROW_WAITS["amd"]["row_access"], Bounds(0.7, 0.1, 2.0)),
             *_rows("amd"),
         ),
