@@ -138,7 +138,14 @@ TENSOR_J_PER_FLOP = _fact(
 STATIC_W_PER_MM2 = _fact(0.054, "W/mm2", _POWER, 0.03, 0.07)
 
 _EVENTS = Source("fitted", "gpu_ops.csv: event-timed eager calls, by operator class", _READ_ON)
+_PAGED = Source(
+    "fitted",
+    "attention_a100.csv: decode with 32 cached tokens (6 rows), and prompts (14 rows): calls of a "
+    "serving library, with their bookkeeping of pages",
+    _READ_ON,
+)
 #: Host time of one eager call on a stream that was idle, by operator class: events round one call contain it.
+#: Of paged attention also what every new token of a prompt takes besides arithmetic.
 IDLE_DISPATCH_S = {
     "nvidia": {
         "linear": _fact(53e-6, "s", _EVENTS),
@@ -147,6 +154,8 @@ IDLE_DISPATCH_S = {
         "softmax": _fact(30e-6, "s", _EVENTS),
         "layernorm": _fact(44e-6, "s", _EVENTS),
         "elementwise": _fact(14.6e-6, "s", _EVENTS),
+        "attention": _fact(10e-6, "s", _PAGED, 5e-6, 14e-6),
+        "attention token": _fact(0.25e-6, "s", _PAGED, 0.2e-6, 0.36e-6),
     },
     "amd": {
         "linear": _fact(41e-6, "s", _EVENTS),

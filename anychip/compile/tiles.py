@@ -67,30 +67,78 @@ def resident_tiles(unit: MatrixEngine, tiling: Tiling) -> int:
     return min(_MOST_RESIDENT, max(1, full // (tiling.m * tiling.n)))
 
 
+class Rates(NamedTuple):
+    """What estimates need of a chip, for products in one format.
+
+    Args:
+        cores: of the chip.
+        unit: that multiplies.
+        clock_ratio: chip ticks in a cycle of it.
+        far_ticks: of a byte of operands over the link of main memory.
+        stored_ticks: of a byte of results there.
+        near_ticks: of a byte of operands over the link nearest the cores, one core's if it is not shared; 0
+            without one.
+        kept_ticks: of a byte of results there.
+        shared: whether all cores share that link.
+        joined_ticks: that a second launch takes at least.
+    """
+
+    cores: int
+    unit: MatrixEngine
+    clock_ratio: float
+    far_ticks: float
+    stored_ticks: float
+    near_ticks: float
+    kept_ticks: float
+    shared: bool
+    joined_ticks: float
+
+    @classmethod
+    def of(cls, chip: Chip, format_name: str) -> Rates:
+        """Of a chip and the engine that it multiplies a format in."""
+        name = chip.multiplier(format_name)
+        unit = chip.engines[name].block
+        assert isinstance(unit, MatrixEngine)  # noqa: S101 - `multiplier` names a matrix engine
+        stage, far = chip.operand_engine(name), chip.load.links[0]
+        near = chip.load.links[-1] if len(chip.load.links) > 1 else ""
+        return cls(
+            cores=chip.cores,
+            unit=unit,
+            clock_ratio=chip.clock_hz / chip.clock_of(unit),
+            far_ticks=chip.clock_hz / chip.link_rate(stage, far),
+            stored_ticks=chip.clock_hz / chip.links[far].sustained_bytes_per_second,
+            near_ticks=chip.clock_hz / chip.link_rate(stage, near) if near else 0.0,
+            kept_ticks=chip.clock_hz / chip.links[near].sustained_bytes_per_second if near else 0.0,
+            shared=chip.links[near].shared if near else True,
+            joined_ticks=chip.sequencer.launch_cycles + chip.clock_hz * 1e-6,
+        )
+
+
 def choose(chip: Chip, problem: Problem) -> Tiling:
     """The tiling with the shortest estimate among the policy's menu.
 
     A tile whose double-buffered operands do not fit the local memory takes shorter steps, down to the
     policy's granule, or drops out.
     """
-    name = chip.multiplier(problem.format)
-    unit = chip.engines[name].block
-    assert isinstance(unit, MatrixEngine)  # noqa: S101 - `multiplier` names a matrix engine
+    rates = Rates.of(chip, problem.format)
     menu = chip.policy.tiles or (chip.policy.tile[:2],)
     if problem.copies > 1:
-        menu = chip.policy.batched_tiles.get(name, menu)
+        menu = chip.policy.batched_tiles.get(chip.multiplier(problem.format), menu)
     best: tuple[float, Tiling] | None = None
     for m, n in menu:
         step = _step(chip, m, n, problem)
         if step is None:
             continue
         whole = Tiling(m, n, step, 1)
-        enough = whole.tiles(problem) >= _FULL_WAVES * chip.cores * resident_tiles(unit, whole)
+        tiles = whole.tiles(problem)
+        enough = _FULL_WAVES * chip.cores * resident_tiles(rates.unit, whole)
+        parted = 1
         for splits in chip.policy.splits:
-            if splits > 1 and (enough or problem.k < splits * 2 * step):
-                continue
+            if splits > 1 and (tiles * parted >= enough or problem.k < splits * 2 * step):
+                break
+            parted = splits
             tiling = Tiling(m, n, step, splits)
-            ticks = estimate(chip, unit, problem, tiling)
+            ticks = estimate(chip, rates, problem, tiling)
             if best is None or ticks < best[0]:
                 best = ticks, tiling
     if best is not None:
@@ -118,7 +166,8 @@ def far_reads(chip: Chip, problem: Problem, tiling: Tiling, resident: int) -> tu
     cache = shared_cache_bytes(chip)
     if not cache:
         return float(columns), float(rows)
-    if problem.left_bytes + problem.right_bytes < cache_share(chip, problem) * cache:
+    share = chip.policy.cache_shares.get(chip.multiplier(problem.format), chip.policy.cache_share)
+    if problem.left_bytes + problem.right_bytes < share * cache:
         return 1.0, 1.0
     flying = chip.cores * resident
     side = sqrt(flying * tiling.m * tiling.n)
@@ -135,53 +184,43 @@ def partial_bytes(problem: Problem, tiling: Tiling) -> int:
     return tiling.splits * problem.copies * problem.m * problem.n * 4
 
 
-def cache_share(chip: Chip, problem: Problem) -> float:
-    """Part of the shared cache in which operands of the problem stay."""
-    return chip.policy.cache_shares.get(chip.multiplier(problem.format), chip.policy.cache_share)
-
-
 def spilled_share(chip: Chip, size_bytes: float) -> float:
     """Part of an intermediate that the shared cache cannot hold, so that it crosses to main memory."""
     room = chip.policy.cache_share * shared_cache_bytes(chip)
     return 0.0 if size_bytes <= room else 1.0 - room / size_bytes
 
 
-def estimate(chip: Chip, unit: MatrixEngine, problem: Problem, tiling: Tiling) -> float:
+def estimate(chip: Chip, rates: Rates, problem: Problem, tiling: Tiling) -> float:
     """Ticks that the tiling might take: the slowest of arithmetic, main memory and cache port."""
+    unit, cores = rates.unit, rates.cores
     resident = resident_tiles(unit, tiling)
     tiles, depth = tiling.tiles(problem), tiling.depth(problem)
     extents = (tiling.m, tiling.n, depth)
     busy = float(unit.timing("multiply", extents, problem.format).busy)
     if getattr(unit, "drain_depth", 0):
         busy += unit.timing("drain", extents[:2], problem.format).busy
-    busy *= chip.clock_hz / chip.clock_of(unit)
-    full, rest = divmod(tiles, chip.cores * resident)
-    companions = ceil_div(rest, chip.cores)
-    compute = full * resident * busy * unit.slowdown("multiply", extents, Crowd(resident, resident))
+    busy *= rates.clock_ratio
+    full, rest = divmod(tiles, cores * resident)
+    companions = ceil_div(rest, cores)
+    compute = 0.0
+    if full:
+        compute = full * resident * busy * unit.slowdown("multiply", extents, Crowd(resident, resident))
     if companions:
-        tail = Crowd(companions, resident, rest / (chip.cores * companions), first=not full)
+        tail = Crowd(companions, resident, rest / (cores * companions), first=not full)
         compute += companions * busy * unit.slowdown("multiply", extents, tail)
     left, right = far_reads(chip, problem, tiling, resident)
-    far = left * problem.left_bytes + right * problem.right_bytes + problem.result_bytes
+    fetched = (left * problem.left_bytes + right * problem.right_bytes) * rates.far_ticks
     partial = partial_bytes(problem, tiling)
-    spilled = partial * spilled_share(chip, partial)
-    stage, far_link = chip.operand_engine(chip.multiplier(problem.format)), chip.load.links[0]
-    far_ticks = chip.clock_hz / chip.link_rate(stage, far_link)
-    stored = (spilled if partial else problem.result_bytes) * far_ticks
-    fetched = (far - problem.result_bytes) * far_ticks
-    near = joined = shown = 0.0
-    if len(chip.load.links) > 1:
-        link = chip.links[chip.load.links[-1]]
-        ports = 1 if link.shared else min(chip.cores, tiles)
-        near_ticks = chip.clock_hz / (chip.link_rate(stage, chip.load.links[-1]) * ports)
-        store_ticks = chip.clock_hz / (link.sustained_bytes_per_second * ports)
-        moved = tiles * (min(tiling.m, problem.m) + min(tiling.n, problem.n)) * depth * problem.element
-        near, joined = moved * near_ticks, partial * store_ticks
-        shown = (partial or problem.result_bytes) * store_ticks
+    spilled = partial * spilled_share(chip, partial) if partial else 0.0
+    stored = (spilled if partial else problem.result_bytes) * rates.stored_ticks
+    ports = 1 if rates.shared else min(cores, tiles)
+    moved = tiles * (min(tiling.m, problem.m) + min(tiling.n, problem.n)) * depth * problem.element
+    near = moved * rates.near_ticks / ports
     # What the last wave stores nothing hides.
-    waves = max(1.0, tiles / (chip.cores * resident))
-    shown = max(stored, shown) / waves
+    kept = (partial or problem.result_bytes) * rates.kept_ticks / ports
+    shown = max(stored, kept) / max(1.0, tiles / (cores * resident))
+    joined = 0.0
     if partial:
-        joined = max(joined, (spilled + problem.result_bytes) * far_ticks)
-        joined += chip.sequencer.launch_cycles + chip.clock_hz * 1e-6
+        again = (spilled + problem.result_bytes) * rates.stored_ticks
+        joined = max(partial * rates.kept_ticks / ports, again) + rates.joined_ticks
     return max(max(compute, fetched, near) + shown, fetched + stored) + joined + 1e-3 * near

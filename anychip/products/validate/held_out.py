@@ -25,8 +25,8 @@ from anychip.products.validate.operators import Call, Replay, seconds_of
 from anychip.products.validate.question import Question, Tell, catalogue_chip
 from anychip.products.validate.search import Bounds, Vector, least
 
-#: Rows of one chip and class that a search looks at, taken evenly.
-_SAMPLE = 22
+#: Rows that a search looks at, taken evenly from every chip and class; at least so many of each.
+_SAMPLE, _FEWEST = 160, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,9 +271,10 @@ def searched(family: Family, rows: Sequence[Call]) -> dict[str, float]:
     return least(errors, {each.place: each.bounds for each in family.constants}, weights)
 
 
-def sampled(rows: Sequence[Call], most: int = _SAMPLE) -> list[Call]:
+def sampled(rows: Sequence[Call], most: int | None = None) -> list[Call]:
     """At most so many rows of each chip and class, taken evenly."""
     groups: dict[tuple[str, str], list[Call]] = {}
     for row in rows:
         groups.setdefault((row.chip, row.kind), []).append(row)
-    return [row for mine in groups.values() for row in mine[:: max(1, -(-len(mine) // most))]]
+    limit = most or max(_FEWEST, _SAMPLE // max(1, len(groups)))
+    return [row for mine in groups.values() for row in mine[:: max(1, -(-len(mine) // limit))]]

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 from anychip.chips import Chip
 from anychip.compile import Lowering
 from anychip.errors import AnychipError, NotModelled
+from anychip.operators import Form
 from anychip.products.validate.mapping import settled
 from anychip.products.validate.question import (
     ChipOf,
@@ -56,6 +59,7 @@ def view(number: int, format_name: str, *shape: int) -> View:
     return View(number, format_name, shape, tuple(strides))
 
 
+@lru_cache(maxsize=20_000)
 def nodes_of(op: str, dtype: str, batch: int, m: int, n: int, k: int) -> tuple[Node, ...]:
     """The calls that a row timed: one, or the gradients of one.
 
@@ -132,6 +136,10 @@ def _forward(op: str, name: str, batch: int, m: int, n: int, k: int) -> Node:
     raise NotModelled(f"operator {op}: no call for it")
 
 
+#: What calls mean, whatever the chip and its constants.
+_FORMS: dict[Any, tuple[Form, ...]] = {}
+
+
 class Replay:
     """Predictions of calls on chips, each distinct call priced once.
 
@@ -147,7 +155,7 @@ class Replay:
         """The chip of a name with what lowers for it and plays on it."""
         if name not in self._pricers:
             chip = self._chip_of(name)
-            self._pricers[name] = (chip, Lowering(chip), Player(chip))
+            self._pricers[name] = (chip, Lowering(chip, _FORMS), Player(chip))
         return self._pricers[name]
 
     def seconds(self, chip_name: str, nodes: Sequence[Node]) -> float:
