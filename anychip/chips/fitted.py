@@ -21,7 +21,7 @@ _ROWS = Source("fitted", "gpu_ops.csv: fp32 elementwise, softmax, layernorm (3,0
 _ENCODERS = Source(
     "fitted", "neuron_published.csv: encoders, GPT-2, CNN and U-Net rows of inf2 and trn1 (92 rows)", _READ_ON
 )
-_POWER = Source("fitted", "gpu_ops.csv: fp32 matmuls of T4, the one strongly power-capped chip", _READ_ON)
+_POWER = Source("fitted", "gpu_ops.csv: fp32 products of T4 and P4, the power-capped boards", _READ_ON)
 _ASSUMED = Source("assumed", "host time of one eager PyTorch operator on a current server CPU", _READ_ON)
 
 

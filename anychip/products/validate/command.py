@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from anychip.errors import InvalidInput
 from anychip.products.arguments import Parser
+from anychip.products.validate.constants import constants, markdown
 from anychip.products.validate.flow import AXES, validated
 from anychip.products.validate.kinds import files_of, reading
 from anychip.products.validate.report import csv_of, json_of, show
@@ -20,6 +21,7 @@ from anychip.profile.writing import check_writable, write_text
 _EPILOG = """\
 examples:
   anychip validate --data published/                       # every file of a known kind in it
+  anychip validate --constants > constants.md
   anychip validate --data my_rows.csv --leave-one-chip-out --html errors.html
 
 Kinds of files are told by their columns. Every row is replayed, or counted with one of five reasons, or
@@ -31,7 +33,10 @@ clocks than about chips: they are replayed, but not counted in errors.
 def main(argv: Sequence[str]) -> int:
     """Runs the command; its exit code."""
     parser = Parser("validate", "Predictions beside measurements, by class, chip and model.", _EPILOG)
-    parser.add_argument("--data", type=Path, required=True, help="folder of CSV files, or one of them")
+    parser.add_argument("--data", type=Path, help="folder of CSV files, or one of them")
+    parser.add_argument(
+        "--constants", action="store_true", help="list every fitted constant with its meaning and rows"
+    )
     parser.add_argument(
         "--leave-one-chip-out", action="store_true", help="search constants again without each chip"
     )
@@ -43,6 +48,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--csv", type=Path, help="write every row to this file")
     parser.add_argument("--html", type=Path, help="write scatter plots and tables to this file")
     options = parser.parse(argv)
+    if options.constants:
+        sys.stdout.writelines(markdown(constants()))
+        return 0
+    if options.data is None:
+        raise InvalidInput("anychip validate: give measurements with --data; see `anychip validate --help`")
     if options.leave_one_chip_out and options.leave_one_model_out:
         raise InvalidInput("--leave-one-chip-out and --leave-one-model-out: give one of them at a time")
     for path in filter(None, (options.json, options.csv, options.html)):
