@@ -112,7 +112,7 @@ ROW_WAITS = {
     },
     "amd": {
         "row_access": _fact(0.139, "1", _ROWS, 0.1, 0.4),
-        "row_start": _fact(20, "access", _ROWS, 9.0, 20.0),
+        "row_start": _fact(20.0, "access", _ROWS, 9.0, 20.0),
         "row_rest": _fact(1.1, "1", _ROWS, 0.6, 1.2),
     },
 }

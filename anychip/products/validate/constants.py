@@ -12,7 +12,6 @@ from anychip.chips.lookup import every_chip
 from anychip.chips.policy import Policy
 from anychip.facts import Fact
 
-
 #: Constants behind derived parameters, which no parameter documents.
 _POWER = {
     "simt_j_per_flop": "energy of one executed fp32 flop outside tensor cores; decides `fma.sustained`",

@@ -151,7 +151,7 @@ def _idle(maker: str, *classes: str) -> tuple[Constant, ...]:
         Constant(
             f"policy idle_dispatch_s {name}",
             catalogue.IDLE_DISPATCH_S[maker][name],
-            Bounds(30e-6, 2e-6, 90e-6),
+            Bounds(25e-6, 2e-6, 90e-6),
         )
         for name in classes
     )
