@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING
 from anychip.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from anychip.frontends.torch.conformance.arithmetic_share import Shares
     from anychip.frontends.torch.conformance.results import Report
 
-#: Share of the counted cases that must pass for exit code 0.
-_REQUIRED = {"transformers": 0.98, "timm": 0.98, "opinfo": 0.99, "scripts": 1.0, "numerics": 0.97}
+#: Share of the counted cases that must pass, or of operations in the chip's order, for exit code 0.
+_REQUIRED = {
+    "transformers": 0.98,
+    "timm": 0.98,
+    "opinfo": 0.99,
+    "scripts": 1.0,
+    "numerics": 0.97,
+    "arithmetic": 0.98,
+}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -21,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
 
     Returns:
         0 if enough passes (98 % of architectures, 99 % of operator cases, 97 % in chips'
-            arithmetic, every script), 1 otherwise.
+            arithmetic, 98 % of the operations in its order, every script), 1 otherwise.
 
     Raises:
         AnychipError: a package is missing, the folder holds no scripts, the report cannot be written.
@@ -36,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
     return 0 if report.share >= _REQUIRED[options.suite] else 1
 
 
-def _write(report: Report, target: Path) -> None:
+def _write(report: Report | Shares, target: Path) -> None:
     draft = target.with_name(target.name + ".part")
     try:
         draft.write_text(report.json() + "\n", encoding="utf-8")
@@ -46,7 +54,7 @@ def _write(report: Report, target: Path) -> None:
         raise InvalidInput(f"{target}: cannot be written: {error.strerror}; choose another file") from error
 
 
-def _run(options: argparse.Namespace) -> Report:
+def _run(options: argparse.Namespace) -> Report | Shares:
     if options.suite == "scripts":
         from anychip.frontends.torch.conformance import scripts
 
@@ -57,6 +65,10 @@ def _run(options: argparse.Namespace) -> Report:
         return numerics.run(
             chips=options.chip or (), limit=options.limit, jobs=options.jobs, only=options.only
         )
+    if options.suite == "arithmetic":
+        from anychip.frontends.torch.conformance import arithmetic_share
+
+        return arithmetic_share.run(limit=options.limit, jobs=options.jobs, only=options.only)
     if options.suite == "opinfo":
         from anychip.frontends.torch.conformance import opinfo as suite
     elif options.suite == "transformers":
@@ -82,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         "timm": "one model of every family of timm: one training step",
         "opinfo": "PyTorch's operator database in fp32, bf16 and int64",
         "numerics": "PyTorch's operator database in each chip's arithmetic, against float64",
+        "arithmetic": "how much of the arithmetic of transformers' models is done in the chip's own order",
         "scripts": "every script of a folder: what it prints",
     }
     for name, description in descriptions.items():

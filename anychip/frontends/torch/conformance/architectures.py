@@ -33,6 +33,9 @@ from anychip.frontends.torch.conformance.shrinking import WAYS, shrunk
 from anychip.frontends.torch.conformance.training_step import CannotRun, compare
 from anychip.frontends.torch.device import install
 
+#: Gives the case of a model with its inputs; raises `CannotRun` where the CPU fails.
+Judge = Callable[[str, Any, dict[str, Any]], Case]
+
 _TIMEOUT_S = 90.0
 #: For finding a configuration and inputs that the CPU runs.
 _SEARCH_S = 25.0
@@ -45,6 +48,7 @@ def run(
     jobs: int = 1,
     only: str | None = None,
     progress: Callable[[Report], None] | None = None,
+    judge: Judge = compare,
 ) -> Report:
     """Runs the suite.
 
@@ -53,6 +57,7 @@ def run(
         jobs: processes at a time.
         only: architectures whose name contains this.
         progress: gets what is known after every architecture, so that a stopped run still has counts.
+        judge: gives the case of a model with its inputs.
 
     Raises:
         MissingTool: transformers is not installed.
@@ -83,14 +88,16 @@ def run(
         known = tuple(sorted(cases, key=lambda case: case.name))
         return Report("transformers", installed, known, time.monotonic() - start, planned=len(names))
 
-    for case in run_isolated(names, lambda name: [_architecture(name)], timeout_s=_TIMEOUT_S, jobs=jobs):
+    for case in run_isolated(
+        names, lambda name: [_architecture(name, judge)], timeout_s=_TIMEOUT_S, jobs=jobs
+    ):
         cases.append(case)
         if progress is not None:
             progress(report())
     return report()
 
 
-def _architecture(name: str) -> Case:
+def _architecture(name: str, judge: Judge) -> Case:
     warnings.simplefilter("ignore")
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
     from transformers.models.auto.modeling_auto import MODEL_MAPPING
@@ -124,7 +131,7 @@ def _architecture(name: str) -> Case:
             if time.monotonic() > ends:
                 break
             try:
-                return compare(name, model, inputs)
+                return judge(name, model, inputs)
             except CannotRun as error:
                 ran.append(str(error))
     return Case(name, "excluded", (ran or reasons or ["no way of shrinking its configuration works"])[0])

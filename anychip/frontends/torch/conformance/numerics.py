@@ -13,7 +13,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -291,13 +291,24 @@ def run(
 
 
 def arithmetics(chips: Sequence[str]) -> list[Numerics]:
-    """The distinct arithmetics of chips, by name; fp32's first where no chip is named."""
+    """The distinct arithmetics of chips, told by their content; fp32's first where no chip is named.
+
+    Two that differ under one name are named after the chips that have them.
+    """
     from anychip.chips import find as chip_of
     from anychip.chips import names
 
-    found = [] if chips else [reference()]
-    found += [chip_of(name).numerics for name in chips or names()]
-    return list({numerics.name: numerics for numerics in found}.values())
+    named = {name: chip_of(name).numerics for name in chips or names()}
+    first = [] if chips else [reference()]
+    distinct: dict[Numerics, Numerics] = {replace(each, name="", assumed=()): each for each in first}
+    for chip, numerics in named.items():
+        content = replace(numerics, name="", assumed=())
+        if content in distinct:
+            continue
+        if any(numerics.name == other.name for other in distinct.values()):
+            numerics = replace(numerics, name=f"{numerics.name} ({chip})")
+        distinct[content] = numerics
+    return list(distinct.values())
 
 
 def _as_result(arithmetic: str, case: Case) -> results.Case:
