@@ -113,6 +113,7 @@ class Run:
             handlers=values if settings.with_values else host_order,
             with_values=settings.with_values,
             on_step=values.begin_step,
+            on_pass=values.begin_pass,
             stop_after_steps=settings.stop_after,
             stop_after_forwards=settings.stop_after,
             source_root=self._source_root,

@@ -13,6 +13,7 @@ from anychip.arithmetic.order import Lanes, Order, Pairwise, Sequential, Tiles, 
 from anychip.arithmetic.piecewise import Domain, Piecewise, neuron_scalar_engine
 from anychip.arithmetic.recipe import Number, Recipe, Step, traced
 from anychip.arithmetic.reduction import Reduction
+from anychip.arithmetic.scaling import Scaling
 from anychip.arithmetic.sums import contract, reduce_sum
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Piecewise",
     "Recipe",
     "Reduction",
+    "Scaling",
     "Sequential",
     "Step",
     "Tiles",

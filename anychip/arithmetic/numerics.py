@@ -12,6 +12,7 @@ from anychip.arithmetic.contraction import Contraction
 from anychip.arithmetic.curves import CORRECT, Curves
 from anychip.arithmetic.order import Lanes, Order, Sequential, Tiles
 from anychip.arithmetic.reduction import Reduction
+from anychip.arithmetic.scaling import Scaling
 from anychip.errors import InvalidDescription, NotModelled
 from anychip.formats import CastRule, Float, Format, Integer, Rounding, Stochastic, by_name, fp32
 
@@ -30,6 +31,7 @@ class Numerics:
         stores: (format, rule) of casts into a storage format; formats not listed are cast to nearest-even
             with their own specials.
         curves: the unit that evaluates functions.
+        scaling: of operands before they are cast; None: they are cast as they are.
         rounds_inside_fusion: False if a fused region keeps lane precision between its operators.
         assumed: what is not published about the chip and was assumed here, for people.
 
@@ -44,6 +46,7 @@ class Numerics:
     lane: Float = fp32
     stores: tuple[tuple[str, CastRule], ...] = ()
     curves: Curves = CORRECT
+    scaling: Scaling | None = None
     rounds_inside_fusion: bool = True
     assumed: tuple[str, ...] = ()
 
@@ -89,11 +92,20 @@ class Numerics:
         """The rule of casts into `format`."""
         return dict(self.stores).get(format.name, _NEAREST)
 
-    def read(self, values: NDArray[Any], stored: Format) -> NDArray[Any]:
-        """`values` of a tensor stored in `stored` as a contraction reads them: rounded to its operand."""
+    def read(self, values: NDArray[Any], stored: Format, *, axis: int = -1) -> NDArray[Any]:
+        """`values` of a tensor stored in `stored` as a contraction reads them: rounded to its operand.
+
+        Args:
+            values: of the whole tensor, where operands are scaled.
+            stored: its format.
+            axis: the summed dimension, along which blocks share a scale.
+        """
         operand = self.operand(stored)
         if operand == stored or isinstance(operand, Integer):
             return np.asarray(values)
+        if isinstance(operand, Float) and self.scaling is not None:
+            largest = float(np.abs(values).max(initial=0.0))
+            return self.scaling.read(values, operand, self.store(operand), axis=axis, largest=largest)
         if isinstance(operand, Float):
             return operand.round(values, rule=self.store(operand))
         return operand.round(values)

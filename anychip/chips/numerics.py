@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from anychip.arithmetic import Curves, Numerics, neuron_scalar_engine
+from anychip.arithmetic import Curves, Numerics, Scaling, neuron_scalar_engine
 from anychip.blocks import MatrixEngine
 from anychip.errors import InvalidDescription, NotModelled, unknown_name
-from anychip.formats import Rounding, bf16
+from anychip.formats import Rounding, bf16, by_name
 
 if TYPE_CHECKING:
     from anychip.chips.chip import Chip
@@ -21,6 +21,12 @@ _CASTS: Mapping[str, tuple[str, ...]] = {
     "fp16": ("fp32",),
     **dict.fromkeys(("fp8_e4m3fn", "fp8_e4m3", "fp8_e4m3fnuz"), ("fp32", "bf16", "fp16")),
     **dict.fromkeys(("fp8_e5m2", "fp8_e5m2fnuz", "fp8_e3m4"), ("fp32", "bf16", "fp16")),
+}
+#: Recipes of fp8 training, by the name that follows the format.
+_SCALINGS: Mapping[str, Scaling] = {
+    "tensor-scaled": Scaling("tensor"),
+    "delayed-scaled": Scaling("delayed"),
+    "block-scaled": Scaling("block"),
 }
 #: What plain ``fp8`` means, first one that the chip has.
 _FP8 = ("fp8_e4m3fn", "fp8_e4m3", "fp8_e4m3fnuz")
@@ -45,6 +51,8 @@ def choices(chip: Chip) -> dict[str, Numerics]:
         if name in found:
             found["fp8"] = found[name]
             break
+    if "fp8" in found:
+        found |= {f"fp8+{name}": _scaling(found["fp8"], name) for name in _SCALINGS}
     return found | {name: alter(chip.numerics) for name, alter in alterations(chip).items()}
 
 
@@ -75,7 +83,11 @@ def numerics_of(
 def _named(chip: Chip, name: str) -> Numerics:
     """A choice, or several joined by ``+``, of which all but the first alter the one before."""
     known, altering = choices(chip), alterations(chip)
+    if "fp8" in known:
+        altering |= {scaled: lambda base, how=scaled: _scaling(base, how) for scaled in _SCALINGS}
     first, *others = name.split("+")
+    if name in known:
+        return known[name]
     if name == chip.numerics.name:
         return chip.numerics
     if first not in known:
@@ -119,6 +131,22 @@ def _rounding_products(base: Numerics) -> Numerics:
         for rule in base.contractions
     )
     return dataclasses.replace(base, name=f"{base.name}-rounded-products", contractions=rules)
+
+
+def _scaling(base: Numerics, name: str) -> Numerics:
+    """Operands scaled before they are cast to 8 bits."""
+    targets = [by_name(read) for _, read in base.operands]
+    if not targets or any(target.bits > 8 for target in targets) or base.scaling is not None:
+        raise InvalidDescription(
+            f"numerics {base.name}: {name} scales operands once, as they are cast to 8 bits, which these are"
+            f" not; say fp8+{name}"
+        )
+    return dataclasses.replace(
+        base,
+        name=f"{base.name}-{name}",
+        scaling=_SCALINGS[name],
+        assumed=(*base.assumed, "scaling operands takes no time of its own"),
+    )
 
 
 def _piecewise_curves(base: Numerics) -> Numerics:

@@ -36,6 +36,7 @@ class Capture:
         stop_after_forwards: the same for top-level forward passes, as long as nothing is trained.
         source_root: folder to which source lines are relative.
         on_step: told how many optimizer steps are done, after each; stochastic rounding counts by steps.
+        on_pass: told which module (its `id`) is called from outside any other, before each such call.
 
     Example:
         >>> with Capture(name="one step") as capture:
@@ -54,6 +55,7 @@ class Capture:
         stop_after_forwards: int | None = None,
         source_root: str = "",
         on_step: Callable[[int], None] | None = None,
+        on_pass: Callable[[int], None] | None = None,
     ) -> None:
         self.recorder = Recorder(name, numerics, with_values=with_values)
         self._handlers = handlers
@@ -63,7 +65,8 @@ class Capture:
         self._inferences = 0
         self._source_root = source_root
         self._on_step = on_step
-        self._watch = ModuleWatch(self._root_called, self._root_returned)
+        self._on_pass = on_pass
+        self._watch = ModuleWatch(self._root_called, self._root_returned, self._pass_begins)
         self._hooks: list[Any] = []
         self._graph: Graph | None = None
 
@@ -106,6 +109,12 @@ class Capture:
         for tensor in (*module.parameters(), *module.buffers()):
             if type(tensor) is DeviceTensor:
                 tensor.memory.allocation.kind = "parameter"
+
+    def _pass_begins(self, module: Any) -> None:
+        if self._on_pass is None or torch._C._current_autograd_node() is not None:  # pyright: ignore
+            return
+        if next(module.parameters(), None) is not None:
+            self._on_pass(id(module))
 
     def _root_returned(self, module: Any, args: Any, kwargs: Any) -> None:
         if next(module.parameters(), None) is None or torch._C._current_autograd_node() is not None:  # pyright: ignore

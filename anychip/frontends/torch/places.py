@@ -206,13 +206,18 @@ class ModuleWatch:
     Args:
         on_root: called with a root module when it is called for the first time.
         on_return: called with (module, args, kwargs) when a top-level module returns.
+        on_call: called with a top-level module before each of its calls.
     """
 
     def __init__(
-        self, on_root: Callable[[Any, str], None], on_return: Callable[[Any, Any, Any], None]
+        self,
+        on_root: Callable[[Any, str], None],
+        on_return: Callable[[Any, Any, Any], None],
+        on_call: Callable[[Any], None],
     ) -> None:
         self.on_root = on_root
         self.on_return = on_return
+        self.on_call = on_call
 
     def start(self) -> None:
         """From now on calls of modules are seen."""
@@ -255,6 +260,7 @@ class ModuleWatch:
                 names[id(below)] = f"{root}.{path}" if path else root
             _names_below[id(module)] = (ref(module, _forgetter(id(module))), names)
             self.on_root(module, root)
+        self.on_call(module)
         STATE.root_names = names
         return names[id(module)]
 

@@ -373,8 +373,9 @@ class Evaluator:
                 needs = self._read_as[operand.format] = self.numerics.operand(by_name(operand.format)).name
             if needs == operand.format or (needs == "bf16" and self.store.rule(torch.bfloat16) is None):
                 return self.laid(narrowed, own, extents, shape, tensor), needs != operand.format
-        values = self.as_read(self.read(narrowed, extents, ports), operand.format)
-        return values.reshape(shape), False
+        values = self.read(narrowed, extents, ports).reshape(shape)
+        axis = 1 + names[1:].index("depth")
+        return self.as_read(values, operand.format, axis, tensor), False
 
     def laid(
         self,
@@ -393,11 +394,13 @@ class Evaluator:
             return tensor.as_strided(shape, strides, first)
         return tensor.as_strided(extents, operand.strides, first).reshape(shape)
 
-    def as_read(self, values: Tensor, stored: str) -> Tensor:
-        """Values as a contraction reads them: cast to its operand format."""
+    def as_read(self, values: Tensor, stored: str, axis: int, whole: Tensor) -> Tensor:
+        """Values of a tensor as a contraction over `axis` reads them: cast to its operand format."""
         format = self.numerics.operand(by_name(stored))
         if format.name == stored or not isinstance(format, Float) or not values.dtype.is_floating_point:
             return values
+        if self.numerics.scaling is not None:
+            return self.store.scaled(values, format, axis, whole)
         return self.store.cast(values, format)
 
     def rule(self, left: Operand, right: Operand) -> Contraction:

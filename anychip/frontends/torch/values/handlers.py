@@ -218,6 +218,10 @@ class Values:
         """Places stochastic rounding in training step `step`."""
         self.store.begin_step(step)
 
+    def begin_pass(self, model: int) -> None:
+        """A forward pass of a model begins: delayed scales look back to the same place of its last passes."""
+        self.store.amaxes.begin_pass(model)
+
     def run(self, forms: Sequence[Form], ports: Ports) -> None:
         """Evaluates forms; narrow results that the chip rounds in its own way are cast once, as wholes."""
         written = dict.fromkeys(operand.port for form in forms for operand in form.writes)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from anychip.arithmetic.numerics import Numerics
+from anychip.arithmetic.scaling import Amaxes
 from anychip.formats import CastRule, Float, Stochastic, by_name
 from anychip.frontends.torch.plan import format_name
 
@@ -53,12 +54,14 @@ class Store:
         self.numerics = numerics
         self.step = 0
         self.count = 0
+        self.amaxes = Amaxes()
         self.stochastic = any(isinstance(rule.rounding, Stochastic) for _, rule in numerics.stores)
         self._rules: dict[torch.dtype, CastRule | None] = {}
 
     def begin_step(self, step: int) -> None:
         """Places the stores that follow in training step `step`."""
         self.step, self.count = step, 0
+        self.amaxes.begin_step(step)
 
     def rule(self, dtype: torch.dtype) -> CastRule | None:
         """The cast rule of an element type; None where PyTorch's own cast has the same bits."""
@@ -101,6 +104,17 @@ class Store:
         rule = self._placed(self.numerics.store(format))
         rounded: Any = format.round(numpy_of(values.contiguous()), rule=rule)
         return torch.from_numpy(np.ascontiguousarray(rounded)).reshape(values.shape)
+
+    def scaled(self, values: torch.Tensor, format: Float, axis: int, whole: torch.Tensor) -> torch.Tensor:
+        """fp32 `values` of the tensor `whole` scaled and cast, as the chip's recipe says; kept in fp32."""
+        scaling = self.numerics.scaling
+        if scaling is None:
+            return self.cast(values, format)
+        largest = float(whole.abs().max()) if whole.numel() and scaling.per != "block" else 0.0
+        decided = self.amaxes.decide(largest, scaling)
+        rule = self._placed(self.numerics.store(format))
+        read = scaling.read(numpy_of(values), format, rule, axis=axis, largest=decided)
+        return torch.from_numpy(np.ascontiguousarray(read))
 
     def _placed(self, rule: CastRule) -> CastRule:
         rounding = rule.rounding
