@@ -27,7 +27,7 @@ class Scaling:
 
     Args:
         per: ``"tensor"``: from the largest magnitude of the tensor; ``"delayed"``: from the largest of the
-            last `history` passes, as Transformer Engine does, so that no pass over the tensor must come first;
+            last `history` passes, as Transformer Engine does, so that no look at the tensor comes first;
             ``"block"``: a scale for every `block` elements along the summed dimension, by the sample
             algorithm of OCP MX 1.0, section 6.3.
         block: elements that share a scale.

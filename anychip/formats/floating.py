@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from anychip.errors import InvalidDescription, InvalidInput, unknown_name
 from anychip.formats import casting
 from anychip.formats.adapters import adapted
-from anychip.formats.rounding import Rounding
+from anychip.formats.rounding import Rounding, rounding_of
 
 Specials = Literal["ieee", "fn", "fnuz", "none"]
 Overflow = Literal["infinity", "nan", "saturate"]
@@ -201,7 +201,7 @@ class Float:
         self,
         rule: CastRule | None = None,
         *,
-        rounding: Rounding | None = None,
+        rounding: Rounding | str | None = None,
         overflow: Overflow | None = None,
     ) -> CastRule:
         """`rule` with the given fields replaced and the overflow made explicit.
@@ -209,9 +209,12 @@ class Float:
         Raises:
             InvalidDescription: the format cannot write what the rule asks for.
         """
-        rule = rule or CastRule()
+        rule = CastRule() if rule is None else rule
+        if not isinstance(rule, CastRule):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this
+            raise InvalidDescription(f"format {self.name}: rule is {rule!r}; give a CastRule")
         if rounding is not None or overflow is not None:
-            rule = replace(rule, rounding=rounding or rule.rounding, overflow=overflow or rule.overflow)
+            chosen = rule.rounding if rounding is None else rounding_of(rounding)
+            rule = replace(rule, rounding=chosen, overflow=overflow or rule.overflow)
         if rule.overflow is None:
             natural = "infinity" if self.has_infinity else "nan" if self.has_nan else "saturate"
             rule = replace(rule, overflow=natural)
@@ -230,7 +233,7 @@ class Float:
         self,
         values: Any,
         *,
-        rounding: Rounding | None = None,
+        rounding: Rounding | str | None = None,
         overflow: Overflow | None = None,
         rule: CastRule | None = None,
         out: NDArray[np.floating] | None = None,
@@ -240,7 +243,7 @@ class Float:
         Args:
             values: NumPy array or number, float64 or narrower or integer (each rounded once), or an object
                 of a registered library (a torch tensor), which gives an object of that library.
-            rounding: replaces the rule's.
+            rounding: replaces the rule's; a `Rounding` or, where it needs no random bits, its name.
             overflow: replaces the rule's.
             rule: None is nearest-even with the format's own specials.
             out: array of `carrier` type to write into; may be `values` itself.
@@ -265,7 +268,7 @@ class Float:
         self,
         values: Any,
         *,
-        rounding: Rounding | None = None,
+        rounding: Rounding | str | None = None,
         overflow: Overflow | None = None,
         rule: CastRule | None = None,
     ) -> NDArray[np.unsignedinteger]:

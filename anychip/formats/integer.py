@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anychip.errors import InvalidDescription, InvalidInput
+from anychip.errors import InvalidDescription, InvalidInput, unknown_name
 from anychip.formats.adapters import adapted
 from anychip.formats.floating import numbers
 from anychip.formats.randomness import random_bits
-from anychip.formats.rounding import Rounding, Stochastic
+from anychip.formats.rounding import Rounding, Stochastic, rounding_of
 
 Wrap = Literal["saturate", "wrap"]
 
@@ -84,7 +84,7 @@ class Integer:
         self,
         values: Any,
         *,
-        rounding: Rounding = Rounding.NEAREST_EVEN,
+        rounding: Rounding | str = Rounding.NEAREST_EVEN,
         overflow: Wrap = "saturate",
     ) -> Any:
         """The integers nearest to `values` under the rule, in an array of `carrier` type.
@@ -97,6 +97,9 @@ class Integer:
             rounding: which neighbour; ``Rounding.TOWARD_ZERO`` is what C and torch's ``.to`` do.
             overflow: ``"saturate"`` to the limits or ``"wrap"`` modulo ``2**bits``.
         """
+        rounding = rounding_of(rounding)
+        if overflow not in get_args(Wrap):
+            raise unknown_name(f"overflow rule of {self.name}", overflow, get_args(Wrap))
         library = adapted(values)
         if library is not None:
             return library.round(self, values, {"rounding": rounding, "overflow": overflow})
@@ -136,7 +139,7 @@ class Integer:
         return self.decode(code.astype(self.code_type))
 
     def encode(
-        self, values: Any, *, rounding: Rounding = Rounding.NEAREST_EVEN, overflow: Wrap = "saturate"
+        self, values: Any, *, rounding: Rounding | str = Rounding.NEAREST_EVEN, overflow: Wrap = "saturate"
     ) -> Any:
         """The codes of `values` cast to this format; arguments as `round`."""
         value = np.asarray(self.round(np.asarray(values), rounding=rounding, overflow=overflow))

@@ -83,6 +83,22 @@ class Rounding:
         return Rounding(name)  # type: ignore[arg-type]  # checked above
 
 
+def rounding_of(rounding: Rounding | str) -> Rounding:
+    """A rounding, or the one of that name.
+
+    Raises:
+        UnknownName: no such rounding.
+        InvalidDescription: ``"stochastic"`` by name alone, or neither a rounding nor a name.
+    """
+    if isinstance(rounding, Rounding):
+        return rounding
+    if not isinstance(rounding, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this
+        raise InvalidDescription(
+            f'rounding {rounding!r}: not a rounding; give a name such as "nearest-even" or a Rounding'
+        )
+    return Rounding(rounding)  # type: ignore[arg-type]  # checked there
+
+
 @dataclass(frozen=True, slots=True)
 class Stochastic(Rounding):
     """Stochastic rounding with every random bit specified.

@@ -13,7 +13,7 @@ from anychip.errors import InvalidDescription, InvalidInput, unknown_name
 from anychip.formats.adapters import adapted
 from anychip.formats.floating import Float, numbers
 from anychip.formats.integer import Integer
-from anychip.formats.rounding import Rounding
+from anychip.formats.rounding import Rounding, rounding_of
 
 ScaleRule = Literal["floor", "floor-plus-one", "ceil", "round-even", "amax"]
 
@@ -126,7 +126,7 @@ class Scaled:
         top = self.element.max_finite if isinstance(self.element, Float) else float(self.element.maximum)
         return float(np.ldexp(top, self.element_exponent))
 
-    def round(self, values: Any, *, rounding: Rounding = Rounding.NEAREST_EVEN, axis: int = -1) -> Any:
+    def round(self, values: Any, *, rounding: Rounding | str = Rounding.NEAREST_EVEN, axis: int = -1) -> Any:
         """The values that `values` have after quantising and back, float32 of the same shape.
 
         Args:
@@ -134,12 +134,15 @@ class Scaled:
             rounding: of the elements; overflow saturates.
             axis: along which blocks lie.
         """
+        rounding = rounding_of(rounding)
         library = adapted(values)
         if library is not None:
             return library.round(self, values, {"rounding": rounding, "axis": axis})
         return self.decode(self.encode(values, rounding=rounding, axis=axis))
 
-    def encode(self, values: Any, *, rounding: Rounding = Rounding.NEAREST_EVEN, axis: int = -1) -> Quantised:
+    def encode(
+        self, values: Any, *, rounding: Rounding | str = Rounding.NEAREST_EVEN, axis: int = -1
+    ) -> Quantised:
         """Quantises `values`; arguments as `round`.
 
         Raises:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anychip import chips
-from anychip.arithmetic import Tiles, contract
+from anychip.arithmetic import Scaling, Tiles, contract
 from anychip.blocks import MatrixEngine
 from anychip.chips.names import NAMES
 from anychip.errors import AnychipError, InvalidDescription, NotModelled, UnknownName
@@ -85,7 +85,8 @@ def test_choices_join() -> None:
         (
             "fp32+bf16",
             "numerics of trn1: fp32+bf16 joins fp32 and bf16, which both say what operands are cast to; name "
-            "one of them, first, then rounded-products or piecewise-curves",
+            "one of them, first, then rounded-products or piecewise-curves or tensor-scaled or "
+            "delayed-scaled or block-scaled",
         ),
         (
             "fp32+piecewise",
@@ -101,6 +102,21 @@ def test_choices_that_do_not_join(name: str, message: str) -> None:
     with pytest.raises(AnychipError) as caught:
         chips.by_name("trn1").numerics_named(name)
     assert str(caught.value) == message
+
+
+def test_scaled_operands_of_chips_that_multiply_fp8() -> None:
+    trn2, h100 = chips.by_name("trn2"), chips.by_name("h100")
+    assert trn2.numerics_named("fp8+block-scaled").scaling == Scaling("block")
+    assert h100.numerics_named("fp8_e5m2+delayed-scaled").name == "gpu-fp8_e5m2-delayed-scaled"
+    assert "fp8+tensor-scaled" not in chips.choices(chips.by_name("a100"))
+    with pytest.raises(InvalidDescription) as caught:
+        trn2.numerics_named("bf16+tensor-scaled")
+    assert str(caught.value) == (
+        "numerics neuron3-bf16: tensor-scaled scales operands once, as they are cast to 8 bits, which these "
+        "are not; say fp8+tensor-scaled"
+    )
+    with pytest.raises(InvalidDescription, match="scales operands once"):
+        trn2.numerics_named("fp8+tensor-scaled+block-scaled")
 
 
 def test_piecewise_curves_only_where_ranges_are_published() -> None:

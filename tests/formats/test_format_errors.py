@@ -73,6 +73,23 @@ CASES: list[tuple[Callable[[], Any], str]] = [
         lambda: Scaled("odd", formats.fp4_e2m1, 16, scale=formats.fp8_e4m3fn),
         "format odd: scale rule floor does not fit a Float scale; choose amax",
     ),
+    (
+        lambda: formats.bf16.round([1.0], rounding="stochastic"),
+        "rounding stochastic: no random bits given; use Rounding.stochastic(seed=...)",
+    ),
+    (
+        lambda: formats.int8.round([1.0], rounding="upp"),
+        'unknown rounding "upp"; did you mean up?',
+    ),
+    (
+        lambda: formats.bf16.round([1.0], rounding=7),
+        'rounding 7: not a rounding; give a name such as "nearest-even" or a Rounding',
+    ),
+    (
+        lambda: formats.int8.round([1.0], overflow="infinity"),
+        'unknown overflow rule of int8 "infinity"; known: saturate, wrap',
+    ),
+    (lambda: formats.bf16.round([1.0], rule="up"), "format bf16: rule is 'up'; give a CastRule"),
     (lambda: Scaled("empty", formats.fp4_e2m1, 0), "format empty: block is 0; choose at least 1"),
 ]
 

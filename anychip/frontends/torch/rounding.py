@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from anychip.errors import InvalidInput
 from anychip.formats import adapters
 
 #: Formats and options of their `round`, by the number that the operator takes in their place.
@@ -48,7 +49,17 @@ class _Tensors:
     """The library that the formats' `round` finds for tensors."""
 
     def round(self, format: Any, values: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
-        """A tensor of the same type with the format's values; its gradient is passed on unchanged."""
+        """A tensor of the same type with the format's values; its gradient is passed on unchanged.
+
+        Raises:
+            InvalidInput: a tensor of complex numbers, or one that is sparse or quantised.
+        """
+        if values.dtype.is_complex or values.layout is not torch.strided or values.is_quantized:
+            what = str(values.dtype if values.layout is torch.strided else values.layout)
+            raise InvalidInput(
+                f"format {format.name}: values are {what.removeprefix('torch.')}, not dense real numbers;"
+                " convert them first"
+            )
         return _round_to(values, _number(format, options))  # pyright: ignore[reportCallIssue]
 
 
