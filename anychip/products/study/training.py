@@ -66,7 +66,7 @@ class Plan:
 
 
 SHORT = Plan(60, (1e-3, 1e-4), (0,), tuple("--batch 8 --context 32 --width 48 --evaluate 8".split()))
-FULL = Plan(600, (3e-3, 1e-3, 3e-4, 1e-4), (0, 1, 2), tuple("--batch 16 --context 64 --width 64".split()))
+FULL = Plan(400, (3e-3, 1e-3, 3e-4, 1e-4), (0, 1), tuple("--batch 16 --context 64 --width 64".split()))
 
 
 @dataclass(frozen=True, slots=True)

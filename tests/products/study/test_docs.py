@@ -8,7 +8,7 @@ from pathlib import Path
 from anychip.chips import find
 from anychip.products.study.page import page
 from anychip.products.study.pricing import Priced
-from anychip.products.study.training import SHORT, Plan, Trained
+from anychip.products.study.training import FULL, Plan, Trained
 from anychip.profile.profile import Range
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -22,7 +22,7 @@ def _priced(entry):
 def test_the_page_is_computed_from_the_results():
     document = json.loads((DOCS / "rounding_study" / "study.json").read_text())
     plan = Plan(**{name: tuple(v) if isinstance(v, list) else v for name, v in document["plan"].items()})
-    assert plan == SHORT
+    assert plan == FULL
     expected = page(
         plan,
         find(document["chip"]).title,
