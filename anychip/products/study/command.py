@@ -58,13 +58,18 @@ def main(argv: Sequence[str]) -> int:
 
 
 def rates_picture(trained: Sequence[Trained]) -> str:
-    """Validation loss against learning rate."""
+    """How much validation loss ends above that of fp32, against learning rate."""
     rates = sorted({each.rate for each in trained})
     series = {
-        variant: [(rate, mean_validation(trained, variant, rate)) for rate in rates]
+        variant: [
+            (rate, mean_validation(trained, variant, rate) - mean_validation(trained, "fp32", rate))
+            for rate in rates
+        ]
         for variant in dict.fromkeys(each.variant for each in trained)
     }
-    return lines("Validation loss", "highest learning rate", "nats", series)
+    return lines(
+        "Validation loss above that of fp32", "highest learning rate", "nats", series, logarithmic=True
+    )
 
 
 def steps_picture(trained: Sequence[Trained]) -> str:

@@ -128,7 +128,7 @@ chip whose array has the formats.
 
 {losses(trained)}
 
-![Validation loss by learning rate](rates.svg)
+![Validation loss above that of fp32 by learning rate](rates.svg)
 
 ![Loss by step](steps.svg)
 

@@ -10,19 +10,26 @@ _COLOURS = ("#4269d0", "#efb118", "#ff725c", "#3ca951", "#a463f2", "#6cc5b0")
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 340, 56, 150, 34, 44
 
 
-def lines(title: str, x_name: str, y_name: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> str:
-    """One line per series of (x, y).
+def lines(
+    title: str,
+    x_name: str,
+    y_name: str,
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    logarithmic: bool = False,
+) -> str:
+    """One line per series of (x, y); earlier ones are wider, so that those on top of each other all show.
 
     Args:
         title: above the plot.
-        x_name: under the horizontal axis; logarithmic where the largest x is over 50 times the smallest.
+        x_name: under the horizontal axis.
         y_name: beside the vertical axis.
         series: points by name.
+        logarithmic: whether the horizontal axis is, with a mark at every x.
     """
     points = [point for each in series.values() for point in each]
     x_low, x_high = min(x for x, _ in points), max(x for x, _ in points)
     y_low, y_high = min(y for _, y in points), max(y for _, y in points)
-    logarithmic = x_low > 0 and x_high / x_low > 9
     step = _step(y_high - y_low)
     y_low, y_high = floor(y_low / step) * step, ceil(y_high / step) * step or 1.0
 
@@ -43,8 +50,9 @@ def lines(title: str, x_name: str, y_name: str, series: Mapping[str, Sequence[tu
         parts.append(f'<text x="{x:.1f}" y="{_HEIGHT - _BOTTOM + 16}" text-anchor="middle">{value:g}</text>')
     for number, (name, line) in enumerate(series.items()):
         colour = _COLOURS[number % len(_COLOURS)]
+        width = 1.6 + 1.8 * (len(series) - 1 - number)
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in line))
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.8"/>')
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width:.1f}"/>')
         y = _TOP + 10 + 18 * number
         parts.append(
             f'<line x1="{_WIDTH - _RIGHT + 10}" x2="{_WIDTH - _RIGHT + 28}" y1="{y}" y2="{y}" '
