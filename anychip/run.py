@@ -152,7 +152,7 @@ class Run:
             )
         if self._profile is None or self._profile[0] != graph:
             settings = self.settings
-            host_order = host_order_of(graph) if settings.with_values else None
+            host_order = host_order_of(graph, self._chip.numerics) if settings.with_values else None
             profile = profile_of(graph, self._chip, rent=settings.rent, host_order=host_order)
             self._profile = (graph, profile)
         return self._profile[1]
@@ -201,14 +201,15 @@ def on(chip: str | Chip, **options: Any) -> Run:
     return Run(Settings(chip=find(chip) if isinstance(chip, str) else chip, **options))
 
 
-def host_order_of(graph: Graph) -> list[frozenset[int]]:
+def host_order_of(graph: Graph, numerics: Numerics) -> list[frozenset[int]]:
     """The nodes of every segment whose values came from the host's library, not the chip's arithmetic."""
     from anychip.frontends.torch.values import order_of
 
-    return [
-        frozenset(number for number, node in enumerate(segment.nodes) if order_of(node) == "host order")
-        for segment in graph.segments
-    ]
+    def of(segment: Segment) -> frozenset[int]:
+        orders = enumerate(order_of(node, numerics) for node in segment.nodes)
+        return frozenset(number for number, order in orders if order == "host order")
+
+    return [of(segment) for segment in graph.segments]
 
 
 @dataclass(frozen=True, slots=True)

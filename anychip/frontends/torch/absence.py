@@ -1,12 +1,15 @@
 """Host tensors without values, for captures that ask for time alone.
 
-A script builds its model on the host and then moves it. Of a model of 70 billion parameters not even that may
-be allocated; so while no values are computed, large parameters have shape, type and strides on the host, and
-no elements. Initialisation does nothing to them, and ``.cuda()`` gives device tensors without values.
+A script builds its model on the host and then moves it. Of a model of 70 billion parameters not even that
+may be allocated; so while no values are computed, large parameters, and very large tensors of PyTorch's
+factories, have shape, type and strides on the host, and no elements. Initialisation does nothing to them, and
+``.cuda()`` gives device tensors without values.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -20,6 +23,9 @@ from anychip.frontends.torch.tensor import COMPANIONS, DEVICE_TYPE, DeviceTensor
 
 #: Smaller parameters keep their values: they cost nothing, and some are read.
 _LARGE_BYTES = 1 << 20
+#: From here on no factory allocates on the host; smaller tensors may well be data that the script looks at.
+_HUGE_BYTES = 1 << 28
+_FACTORIES = "empty zeros ones full rand randn randint normal empty_strided".split()
 _HOST = torch.device("cpu")
 _make_wrapper = torch.Tensor._make_wrapper_subclass  # pyright: ignore
 _original_new = torch.nn.Parameter.__new__
@@ -136,13 +142,50 @@ def _new_parameter(cls: Any, data: Any = None, requires_grad: bool = True) -> An
     return _original_new(cls, data, requires_grad)
 
 
-def start() -> None:
-    """From now on large parameters made on the host have no values."""
-    import_module("torch._meta_registrations")
+def _made_absent(factory: Callable[..., Any]) -> Callable[..., Any]:
+    """A factory whose very large host tensors have no values."""
 
+    @functools.wraps(factory)
+    def made(*args: Any, **kwargs: Any) -> Any:
+        if _may_be_huge(args, kwargs) and torch.get_default_device() == _HOST:
+            kept = {name: value for name, value in kwargs.items() if name not in ("generator", "pin_memory")}
+            described = factory(*args, **{**kept, "device": "meta"})
+            if size_of(described) >= _HUGE_BYTES:
+                return absent(described).requires_grad_(bool(kwargs.get("requires_grad")))
+        return factory(*args, **kwargs)
+
+    return made
+
+
+def _may_be_huge(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a factory may be asked for so much host memory, by the integers among its arguments."""
+    device = kwargs.get("device")
+    if kwargs.get("out") is not None or (device is not None and torch.device(device) != _HOST):
+        return False
+    elements = 1
+    for each in (*args, kwargs.get("size", ())):
+        extents = each if isinstance(each, (tuple, list)) else (each,)
+        for extent in extents:
+            if isinstance(extent, int):
+                elements *= max(extent, 1)
+    return elements * 16 >= _HUGE_BYTES
+
+
+_original_factories: dict[str, Callable[..., Any]] = {}
+
+
+def start() -> None:
+    """From now on large parameters and very large tensors made on the host have no values."""
+    import_module("torch._meta_registrations")
+    for name in _FACTORIES:
+        factory = _original_factories[name] = getattr(torch, name)
+        setattr(torch, name, _made_absent(factory))
     torch.nn.Parameter.__new__ = staticmethod(_new_parameter)
 
 
 def stop() -> None:
-    """Parameters have values again."""
+    """Parameters and factories have values again."""
+    for name, factory in _original_factories.items():
+        setattr(torch, name, factory)
+    _original_factories.clear()
     torch.nn.Parameter.__new__ = staticmethod(_original_new)

@@ -171,6 +171,20 @@ def test_without_values_nothing_is_allocated() -> None:
     assert any(what == "a number" for what, _ in capture.recorder.stand_ins)
 
 
+def test_without_values_very_large_host_tensors_have_no_elements() -> None:
+    with Capture(with_values=False) as capture:
+        table = torch.zeros(1 << 20, 1 << 20)
+        assert table.device.type == "cpu"
+        table.normal_(std=0.02)
+        head = nn.Linear(1 << 20, 1 << 19, bias=False).half()
+        moved = table[: 1 << 10].to("anychip")
+        assert torch.rand(3).sum() > 0  # small ones keep their values
+        assert head.to("anychip").weight.numel() == 1 << 39
+        assert moved.shape == (1 << 10, 1 << 20)
+    assert capture.graph().memory.peak_bytes == (1 << 40) + (1 << 32)
+    assert torch.zeros(2, 2).sum() == 0
+
+
 @pytest.mark.parametrize(
     ("optimizer", "options"),
     [

@@ -14,13 +14,15 @@ from typing import Any, Literal
 import torch
 
 from anychip.arithmetic import Numerics
+from anychip.errors import NotModelled
+from anychip.formats import by_name
 from anychip.frontends.torch.values.calls import Call, Geometry, Schema, geometry, results_of, shape_of
 from anychip.frontends.torch.values.engine import Engine, Fast
 from anychip.frontends.torch.values.evaluation import Evaluator, Ports
 from anychip.frontends.torch.values.exact import is_exact
 from anychip.frontends.torch.values.fused import are_independent
 from anychip.frontends.torch.values.stored import Store
-from anychip.operators import Form, find, meaning
+from anychip.operators import Attention, Contract, Form, find, meaning
 from anychip.operators.forms import Collective, Gather, Host
 from anychip.operators.table import Call as OperatorCall
 
@@ -108,7 +110,7 @@ class Handler:
             tuple(shape_of(geometry(t)) for t in tensors),
             tuple(shape_of(geometry(t)) for t in outputs),
         )
-        forms = forms_with_chip_semantics(call)
+        forms = forms_with_chip_semantics(call, self.values.numerics)
         if forms is None:
             return _HOST_PLAN
         results = tuple(None if each is None else geometry(each) for each in fresh)
@@ -269,8 +271,13 @@ def _widened(tensor: Tensor) -> Tensor:
     return torch.as_strided(covered, tensor.shape, tensor.stride())
 
 
-def forms_with_chip_semantics(call: OperatorCall) -> tuple[Form, ...] | None:
-    """The forms of a call whose values they specify in full; None where the host's library decides."""
+def forms_with_chip_semantics(
+    call: OperatorCall, numerics: Numerics | None = None
+) -> tuple[Form, ...] | None:
+    """The forms of a call whose values they specify in full; None where the host's library decides.
+
+    With `numerics` that is also so where the chip has no arithmetic for the formats of a product.
+    """
     entry = find(call.operator)
     if entry is None or entry.kind not in _COMPUTING:
         return None
@@ -283,7 +290,24 @@ def forms_with_chip_semantics(call: OperatorCall) -> tuple[Form, ...] | None:
     for form in forms:
         if isinstance(form, (Host, Gather, Collective)) or not _evaluates(form):
             return None
+        if numerics is not None and not _multiplies(form, numerics):
+            return None
     return forms
+
+
+def _multiplies(form: Form, numerics: Numerics) -> bool:
+    """Whether the chip has a contraction for what the form multiplies."""
+    if isinstance(form, Contract):
+        pair = (form.left.format, form.right.format)
+    elif isinstance(form, Attention):
+        pair = (form.operands[0].format, form.operands[2].format)
+    else:
+        return True
+    try:
+        numerics.contraction(by_name(max(pair, key=lambda name: by_name(name).bits)))
+    except NotModelled:
+        return False
+    return True
 
 
 def _evaluates(form: Form) -> bool:
@@ -293,8 +317,13 @@ def _evaluates(form: Form) -> bool:
     return not random and not any(each.join in ("order", "running_logsumexp") for each in passes)
 
 
-def order_of(call: OperatorCall) -> Order:
-    """Whose arithmetic a recorded call had; moves, gathers and selections of elements round nothing."""
+def order_of(call: OperatorCall, numerics: Numerics | None = None) -> Order:
+    """Whose arithmetic a recorded call had; moves, gathers and selections of elements round nothing.
+
+    Args:
+        call: as recorded.
+        numerics: the chip's; without it a chip that multiplies every format.
+    """
     entry = find(call.operator)
     if entry is None:
         return "host order"
@@ -311,7 +340,7 @@ def order_of(call: OperatorCall) -> Order:
         adds = any(isinstance(f, Gather) and f.mode in ("add", "reduce") for f in meaning(call))
         # PyTorch adds narrow rows in their own format, which no declared sum says.
         return "host order" if adds and formats & {"bf16", "fp16"} else "chip"
-    if forms_with_chip_semantics(call) is not None:
+    if forms_with_chip_semantics(call, numerics) is not None:
         return "chip"
     joins = {each.join for form in meaning(call) for each in getattr(form, "passes", ())}
     return "chip" if joins and joins <= {"order"} else "host order"

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from anychip.arithmetic import Numerics, neuron, reference
+from anychip.chips import find
 from anychip.formats import Rounding
 from anychip.frontends.torch.values import Values, order_of
 from anychip.frontends.torch.values.calls import Call, Shape
@@ -242,3 +243,19 @@ def test_whose_arithmetic_a_call_has(operator: str, format_name: str, order: str
     index = Shape("int64", (4,), (1,))
     second = index if "embedding" in operator else matrix
     assert order_of(Call(operator, (), (matrix, second), (matrix,))) == order
+
+
+def test_a_format_that_the_chip_does_not_multiply_runs_in_the_host_order() -> None:
+    numerics = find("t4").numerics_named("default")
+    product = Values(numerics)(aten._scaled_mm.default)
+    left, right = (numbers(16, 32, seed=s).clamp(-8, 8).to(torch.float8_e4m3fn) for s in (1, 2))
+    one = torch.ones(())
+    assert product is not None
+    result = product(left, right.t(), one, one, None, None, torch.bfloat16)
+    plain = aten._scaled_mm.default(left, right.t(), one, one, None, None, torch.bfloat16)
+    assert same(result, plain)
+    shapes = Shape("fp8_e4m3fn", (16, 32), (32, 1)), Shape("fp8_e4m3fn", (32, 16), (1, 32))
+    scale, out = Shape("fp32", (), ()), Shape("bf16", (16, 16), (16, 1))
+    call = Call("aten._scaled_mm.default", (), (*shapes, scale, scale), (out,))
+    assert order_of(call, numerics) == "host order"
+    assert order_of(call, find("h100").numerics_named("default")) == "chip"
