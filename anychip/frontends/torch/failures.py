@@ -3,17 +3,31 @@
 The engine guards every backward node with a stream. When a Python error is pending, leaving that guard calls
 back into Python and ends the process. So an error that would unwind through the engine is kept here, the
 engine is stopped by an error of its own (or, after a hook, left to finish), and the kept one is raised.
+
+Nodes run on the thread that asks for gradients: handing each pass to a thread of the device, as the engine does
+for accelerators that run by themselves, would cost more than most of the operators.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from types import CodeType, FrameType
 from typing import Any
 
 import torch
 
+from anychip.frontends.torch.places import STATE
+
 _kept: list[BaseException] = []
+#: Code of the function that enters the engine, PyTorch's own.
+_engine_callers: set[CodeType] = set()
+
+
+def is_called_by_engine(frame: FrameType) -> bool:
+    """Whether no Python code lies between a frame and the engine."""
+    caller = frame.f_back
+    return caller is None or caller.f_code in _engine_callers
 
 
 def kept(error: BaseException) -> object:
@@ -43,15 +57,20 @@ def register() -> None:
 
     @functools.wraps(run)
     def run_backward(*args: Any, **kwargs: Any) -> Any:
+        modules, STATE.modules = STATE.modules, []  # what runs now belongs to the modules of the forward pass
         try:
-            result = run(*args, **kwargs)
+            with torch.autograd.set_multithreading_enabled(False):
+                result = run(*args, **kwargs)
         except RuntimeError as stopped:
             if not _kept:
                 raise
             raise _kept.pop() from stopped.__cause__
+        finally:
+            STATE.modules = modules
         if _kept:
             raise _kept.pop()
         return result
 
+    _engine_callers.add(run.__code__)
     torch.autograd.graph._engine_run_backward = run_backward  # pyright: ignore
     torch.autograd._engine_run_backward = run_backward  # pyright: ignore

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from anychip.errors import NotModelled
-from anychip.frontends.torch.failures import guarded, kept
+from anychip.frontends.torch.failures import guarded, is_called_by_engine, kept
 from anychip.frontends.torch.memory import Storage
 
 #: (element type, extents, strides, offset): what of its storage a tensor shows.
@@ -51,7 +51,7 @@ class DeviceTensor(torch.Tensor):
         try:
             return _dispatch(func, args, kwargs)
         except Exception as error:
-            if sys._getframe().f_back is not None:  # pyright: ignore[reportPrivateUsage]
+            if not is_called_by_engine(sys._getframe()):  # pyright: ignore[reportPrivateUsage]
                 raise
             return kept(error)  # called by the engine itself, which no Python error may cross
 
