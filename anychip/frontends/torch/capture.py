@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -14,7 +15,7 @@ from anychip.frontends.torch import absence
 from anychip.frontends.torch.device import install
 from anychip.frontends.torch.dispatch import DEVICE, Handlers, host_order
 from anychip.frontends.torch.memory import LEDGER
-from anychip.frontends.torch.places import PLACES, STATE, ModuleWatch, set_source_root
+from anychip.frontends.torch.places import PLACES, STATE, ModuleWatch, set_source_root, user_line
 from anychip.frontends.torch.recorder import Recorder
 from anychip.frontends.torch.tensor import DeviceTensor
 from anychip.programs.graph import Graph
@@ -97,6 +98,7 @@ class Capture:
         for hook in self._hooks:
             hook.remove()
         STATE.optimizer_depth = 0
+        STATE.optimizer_line = None
         STATE.modules.clear()
         self._graph = self.recorder.graph()
         DEVICE.use(host_order, with_values=True)
@@ -144,9 +146,13 @@ class Capture:
 
     def _optimizer_starts(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         STATE.optimizer_depth += 1
+        # PyTorch's own optimizers call nothing of the user's but closures, so one walk over frames is enough.
+        own = type(optimizer).__module__.startswith("torch.optim") and len(args) < 2 and not kwargs
+        STATE.optimizer_line = user_line(sys._getframe(1)) if own else None  # pyright: ignore
 
     def _optimizer_stepped(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         STATE.optimizer_depth = max(0, STATE.optimizer_depth - 1)
+        STATE.optimizer_line = None
         self.recorder.step()
         if self._on_step is not None:
             self._on_step(self.recorder.steps)

@@ -127,7 +127,7 @@ def evaluate(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -
                 inner_kwargs[name] = _unwrap(plan, argument, operands, entry, floats)
                 skeleton.append(Keyword((name, entry[0])))
     recorder = DEVICE.recorder
-    place = 0 if recorder is None else current_place(4)
+    place = 0 if recorder is None else current_place(3)
     kernel = plan.kernel
     if kernel is None:
         kernel = plan.kernel = DEVICE.handlers(plan.operator) or plan.host
@@ -135,7 +135,10 @@ def evaluate(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -
     if to_host:
         return result
     writes: list[Operand] = []
-    if plan.written:
+    if plan.in_place and args and type(args[0]) is DeviceTensor:
+        result = args[0]
+        writes.append((result.memory.allocation, result.geometry))
+    elif plan.written:
         result = _written(plan, args, kwargs, result, writes, place)
     elif type(result) is torch.Tensor:
         result = _fresh(result, writes, place)
@@ -144,11 +147,11 @@ def evaluate(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -
             _fresh(each, writes, place) if isinstance(each, torch.Tensor) else each for each in result
         )
     elif recorder is not None and isinstance(result, (bool, int, float, complex)):
-        recorder.append((plan, tuple(skeleton), tuple(floats), tuple(operands), (), place))
+        recorder.append((plan, tuple(skeleton), floats, operands, (), place))
         recorder.to_host(1, "item")
         return result
     if recorder is not None and not plan.is_allocation:
-        recorder.append((plan, tuple(skeleton), tuple(floats), tuple(operands), tuple(writes), place))
+        recorder.append((plan, tuple(skeleton), floats, operands, writes, place))
         if plan.needs_extent:
             recorder.to_host(8, "extent")
     return result

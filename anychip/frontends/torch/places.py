@@ -73,6 +73,7 @@ class ThreadState(threading.local):
         self.modules: list[tuple[str, CodeType | None, int]] = []
         self.root_names: dict[int, str] = {}
         self.optimizer_depth = 0
+        self.optimizer_line: tuple[CodeType | None, int] | None = None
         self.region: int | None = None
         self.by_sequence: dict[int, int] = {}
         _all_sequences.append(self.by_sequence)
@@ -154,12 +155,15 @@ def current_place(depth: int) -> int:
         state.node = node
         place = state.node_place = _backward_place(node)
         return place
-    code, line = user_line(_frame(depth))
     phase: Phase = "forward"
     if node is not None:
         phase = "backward"
+        code, line = user_line(_frame(depth))
     elif state.optimizer_depth:
         phase = "optimizer"
+        code, line = state.optimizer_line or user_line(_frame(depth))
+    else:
+        code, line = user_line(_frame(depth))
     module = modules[-1][0] if modules else ""
     key = (module, id(code), line, phase, state.region)
     place = _place_numbers.get(key)

@@ -144,6 +144,7 @@ class Plan:
         is_allocation: the call makes memory and fills nothing.
         written: positions of arguments that the call writes.
         written_names: their names, for those given by keyword.
+        in_place: the first argument alone is written, keeps its geometry, and is the result.
         returned: for each result the position of the argument it *is*, or -1 for a fresh one.
         welcomes_host: host tensors may be mixed in.
         needs_extent: the host has to wait for the result's extents.
@@ -158,6 +159,7 @@ class Plan:
         "changes_geometry",
         "defaults",
         "host",
+        "in_place",
         "index",
         "is_allocation",
         "is_view",
@@ -201,6 +203,7 @@ class Plan:
             "aten::resize_as_",
             "aten::set_",
         )
+        self.in_place = self.written == (0,) == self.returned and not self.changes_geometry
         self.defaults = {
             argument.name: canonical(argument.default_value)
             for argument in schema.arguments

@@ -12,8 +12,10 @@ occurrence.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import count
 from threading import RLock
 from typing import Any
 
@@ -27,7 +29,7 @@ from anychip.programs.graph import Attribute, Graph, Mark, Node, Segment, Transf
 #: One operand in a record.
 Operand = tuple[Allocation, Geometry]
 #: (plan, skeleton of the arguments, floats among them, tensors read, tensors written, place).
-Record = tuple[Plan, tuple[Any, ...], tuple[Any, ...], tuple[Operand, ...], tuple[Operand, ...], int]
+Record = tuple[Plan, tuple[Any, ...], Sequence[Any], Sequence[Operand], Sequence[Operand], int]
 
 _CUT_AFTER_RECORDS = 1 << 20
 
@@ -153,26 +155,14 @@ def _signature(records: list[Record], ended_by: str) -> tuple[Any, ...]:
     A plan stands before each call's entries, and its skeleton says how many tensors it reads, so the flat
     list is unambiguous.
     """
-    numbers: dict[Allocation, int] = {}
-    known = numbers.get
+    numbers: defaultdict[Allocation, int] = defaultdict(count().__next__)
     key: list[Any] = [ended_by]
-    append = key.append
     for plan, skeleton, _, reads, writes, place in records:
-        append(plan)
-        append(skeleton)
-        append(place)
+        key += (plan, skeleton, place)
         for allocation, geometry in reads:
-            number = known(allocation)
-            if number is None:
-                number = numbers[allocation] = len(numbers)
-            append(number)
-            append(geometry)
+            key += (numbers[allocation], geometry)
         for allocation, geometry in writes:
-            number = known(allocation)
-            if number is None:
-                number = numbers[allocation] = len(numbers)
-            append(number)
-            append(geometry)
+            key += (numbers[allocation], geometry)
     return tuple(key)
 
 
@@ -210,7 +200,7 @@ def _view(value: int, geometry: Geometry) -> View:
 
 
 def _attributes(
-    plan: Plan, skeleton: tuple[Any, ...], floats: tuple[Any, ...]
+    plan: Plan, skeleton: tuple[Any, ...], floats: Sequence[Any]
 ) -> tuple[tuple[str, Attribute], ...]:
     """(name, value) of the arguments that are no tensors and differ from their defaults."""
     remaining = iter(floats)
