@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from anychip.arithmetic.access import Access, tabulated
 from anychip.arithmetic.order import Lanes, Pairwise, Sequential, Tiles, Tree
 from anychip.arithmetic.pointers import CURVES, summable, table_of
 from anychip.arithmetic.recipe import Number, Recipe, Step
 from anychip.arithmetic.reduction import Reduction
-from anychip.formats import CastRule, Float, compiled, fp32
+from anychip.formats import CastRule, compiled, fp32
 from anychip.formats.casting import job
 
 _OPERATIONS = (
@@ -36,24 +37,9 @@ _LOGICAL = frozenset("and or xor not".split())
 _JOINS = {"sum": 1, "maximum": 2, "minimum": 3, "any": 2, "all": 3}
 _ORDERS: dict[type, int] = {Sequential: 0, Tiles: 1, Tree: 2, Pairwise: 3, Lanes: 4}
 _BOOLEAN = 5
+#: Elements from which a table of all codes is worth making.
+_TABLE_PAYS = 1 << 15
 _MOST_LOOPS, _MOST_VECTORS, _MOST_SCALARS, _MOST_ACCESSES = 6, 64, 90, 24
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """An operand or a result.
-
-    Args:
-        format: how elements are stored; None: truth values, a byte each.
-        strides: of the outer loops, then of the inner ones, in elements.
-        offset: of the first element, in elements, from the address given for it.
-        rule: how values are rounded into the format; of results alone.
-    """
-
-    format: Float | None
-    strides: tuple[int, ...]
-    offset: int = 0
-    rule: CastRule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +100,15 @@ class Fused:
         places: numbers of the results that are rounded stochastically, in order.
     """
 
-    def __init__(self, struct: compiled.Fused, kept: Any, count: int, places: tuple[int, ...]) -> None:
+    def __init__(
+        self, struct: compiled.Fused, kept: Any, count: int, places: tuple[int, ...], again: int
+    ) -> None:
         self._struct = ctypes.byref(struct)
         self._kept = (struct, kept)
-        self._addresses = ctypes.c_void_p * count
+        self._addresses = ctypes.c_void_p * (count - again)
         self._places = compiled.Place * count
-        self.places = places
+        self._placed = places
+        self.places = tuple(number - again for number in places)
 
     def __call__(self, addresses: Sequence[int], tensors: Sequence[int] = (), step: int = 0) -> None:
         """Runs it.
@@ -132,7 +121,7 @@ class Fused:
         places = None
         if tensors:
             places = self._places()
-            for number, tensor in zip(self.places, tensors, strict=True):
+            for number, tensor in zip(self._placed, tensors, strict=True):
                 places[number].tensor, places[number].step = tensor & 0xFFFFFFFF, step & 0xFFFFFFFF
         compiled.library().anychip_fused(self._struct, self._addresses(*addresses), places)
 
@@ -164,6 +153,8 @@ def fused(
         return None
     if max(len(outer), len(inner)) > _MOST_LOOPS or len(operands) + len(results) > _MOST_ACCESSES:
         return None
+    if not passes and prod(inner) >= _TABLE_PAYS:
+        operands, write = tabulated(operands, write, _MOST_ACCESSES - len(operands) - len(results))
     across = bool(passes) and _side_by_side(outer, inner, operands)
     if across and not isinstance(reduction.order, Sequential | Tiles | Lanes):
         return None
@@ -208,6 +199,8 @@ class _Planner:
         self.constants: list[float] = []
         self._constant_values: dict[str, _Value] = {}
         self.phase = 0
+        #: How many accesses read an operand a second time; they follow the operands.
+        self.again = sum(each.source is not None for each in self.operands)
 
     def moves(self, access: Access, *, rows: bool) -> bool:
         """Whether it differs between rows, or along them."""
@@ -306,12 +299,17 @@ class _Planner:
         loops = (self.inner, self.outer) if self.across else (self.outer, self.inner)
         for number, each in enumerate((*self.operands, *self.results)):
             target = made[number]
-            target.port, target.offset = number, each.offset
+            target.port = each.source if each.source is not None else number
+            if number >= len(self.operands):
+                target.port -= self.again
+            target.offset = each.offset
             cut = len(self.outer)
             parts = each.strides[:cut], each.strides[cut:]
             outer, inner = parts[::-1] if self.across else parts
             target.outer[: len(outer)], target.inner[: len(inner)] = outer, inner
-            target.collapsed = _is_one_loop(loops[1], inner)
+            target.collapsed = _is_one_loop(loops[1], inner) | (
+                2 * _is_one_loop(loops[0], outer) if outer else 0
+            )
             if each.format is None:
                 target.kind = _BOOLEAN
                 continue
@@ -324,7 +322,11 @@ class _Planner:
             name = each.format.name
             target.kind = compiled.KINDS.get(name, 3 if each.format.storage_bytes == 1 else 4)
             if number < len(self.operands):
-                if name not in ("bf16", "fp16"):
+                if each.table is not None:
+                    kept.append(each.table)
+                    target.kind = 3 if each.format.storage_bytes == 1 else 4
+                    target.table = each.table.ctypes.data
+                elif name not in ("bf16", "fp16"):
                     table = table_of(each.format)
                     kept.append(table)
                     target.table = table.ctypes.data
@@ -333,7 +335,7 @@ class _Planner:
             kept.append(cast)
             target.cast = ctypes.addressof(cast)
             if each.rule is not None and each.rule.rounding.direction == "stochastic":
-                if not target.collapsed or (inner and inner[-1] not in (0, 1)):
+                if not target.collapsed & 1 or (inner and inner[-1] not in (0, 1)):
                     raise _NotInCore
                 places.append(number)
         return made, kept, tuple(places)
@@ -398,7 +400,7 @@ class _Planner:
         struct.outer_extents[: len(outer)] = outer
         struct.inner_extents[: len(inner)] = inner
         kept = (made, kept, step_array, phase_array, constants)
-        return Fused(struct, kept, len(made), places)
+        return Fused(struct, kept, len(made), places, self.again)
 
 
 class _Along(_Planner):

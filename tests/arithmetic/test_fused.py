@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from anychip.arithmetic import Numerics, evaluate, reduce_sum, reference
-from anychip.arithmetic.fused import Access, Joined, fused
+from anychip.arithmetic.access import Access
+from anychip.arithmetic.fused import Joined, fused
 from anychip.arithmetic.order import Lanes, Order, Sequential, Tiles, Tree
 from anychip.arithmetic.recipe import IDENTITY, Operable, Recipe, apply, select, traced
 from anychip.arithmetic.reduction import Reduction
@@ -183,6 +184,27 @@ def test_stochastic_rounding_goes_by_the_elements_of_the_result(count: int, thre
         compiled.set_threads(1)
     placed = CastRule(rounding=rounding.at(step=11, tensor=7))
     assert equal(result, bf16.encode((x * np.float32(0.3333)).astype(np.float32), rule=placed))
+
+
+@pytest.mark.parametrize("format", [bf16, fp16, by_name("fp8_e5m2")], ids=lambda f: f.name)
+def test_curves_of_narrow_operands_have_their_bits_by_table(format: Float) -> None:
+    def formula(g: Any, x: Any) -> tuple[Operable, ...]:
+        density = apply("exp", (x * x) * -0.5) * 0.3989
+        slope = apply("normal_cdf", x) + x * density
+        return g * slope, apply("gelu", x), select(apply("gt", apply("tanh", x), g), density, g)
+
+    recipe, count = traced(2, formula), 1 << 16
+    memory = [stored(numbers((count,), seed), format) for seed in (1, 2)]
+    if format.bits == 16:
+        memory[1] = np.arange(count, dtype=np.uint16)
+        memory[1][np.isnan(format.decode(memory[1]))] = 0
+    results = [np.zeros(count, np.float32) for _ in range(3)]
+    one = Access(fp32, (1,))
+    program = fused((), (count,), [Access(format, (1,))] * 2, (), recipe, [one] * 3, Reduction())
+    run(program, [*memory, *results])
+    given = tuple(values_of(each, format) for each in memory)
+    for result, value in zip(results, evaluate(recipe, given), strict=True):
+        assert equal(result, value)
 
 
 def test_results_may_be_operands() -> None:

@@ -89,7 +89,7 @@ struct Access {
     int32_t kind;
     int64_t offset;     // elements
     int64_t outer[6], inner[6];
-    int32_t collapsed;  // the inner loops are one, of the last one's stride
+    int32_t collapsed;  // 1: the inner loops are one, of the last one's stride; 2: the outer loops are
     int32_t reserved;
     const float *table;
     const Cast *cast;   // of a result narrower than fp32

@@ -229,7 +229,7 @@ struct Frame {
     const Cast *cast[kMostAccesses];
     float *own[kMostVectors];     // memory of each vector register
     float *vector[kMostVectors];  // where its value lies: there, or in an operand
-    int64_t base[kMostAccesses];  // of each access at the current outer position
+    int64_t *base = nullptr;      // of each access at the current outer position
     float *scalar;
 
     Frame(const Fused &fused, void *const *addresses, const Place *places) : f(fused), data(addresses) {
@@ -243,9 +243,13 @@ struct Frame {
         }
     }
 
-    void move_to(int64_t outer) {
-        for (int i = 0; i < f.accesses; ++i)
-            base[i] = f.access[i].offset + place_of(f.outer_extents, f.outer_loops, f.access[i].outer, outer);
+    void move_to(int64_t outer, int64_t *places) {
+        base = places;
+        for (int i = 0; i < f.accesses; ++i) {
+            const Access &x = f.access[i];
+            base[i] = x.offset + (x.collapsed & 2 ? outer * x.outer[f.outer_loops - 1]
+                                                  : place_of(f.outer_extents, f.outer_loops, x.outer, outer));
+        }
     }
 
     // Steps on a register each of `n` elements of the inner loops from `at` on.
@@ -253,7 +257,7 @@ struct Frame {
         for (const Step *s = f.step + first; s < f.step + first + count; ++s) {
             if (s->operation == LOAD) {
                 const Access &x = f.access[s->a];
-                const int32_t loops = x.collapsed && f.inner_loops ? 1 : f.inner_loops;
+                const int32_t loops = (x.collapsed & 1) && f.inner_loops ? 1 : f.inner_loops;
                 const int64_t *strides = x.inner + (f.inner_loops - loops);
                 if (loops == 1 && *strides == 1 && x.kind == FP32 && !s->b) {
                     vector[s->target] = (float *)data[x.port] + base[s->a] + at;
@@ -265,7 +269,7 @@ struct Frame {
                 });
             } else if (s->operation == STORE) {
                 const Access &x = f.access[s->b];
-                const int32_t loops = x.collapsed && f.inner_loops ? 1 : f.inner_loops;
+                const int32_t loops = (x.collapsed & 1) && f.inner_loops ? 1 : f.inner_loops;
                 const int64_t *strides = x.inner + (f.inner_loops - loops);
                 float held[kGrain];
                 const float *from = held;
@@ -375,12 +379,16 @@ static void along(const Fused &f, void *const *data, const Place *places, int64_
     for (int64_t g = 0; g < group; ++g) std::copy(f.constant, f.constant + f.constants, scalars + g * kMostScalars);
     Frame frame(f, data, places);
     for (int v = 0; v < f.vectors; ++v) frame.own[v] = frame.vector[v] = blocks + v * kGrain;
+    int64_t bases[kGroup][kMostAccesses];
     for (int64_t o = o0; o < o1; o += group) {
         const int64_t many = std::min(group, o1 - o);
         for (const Phase *p = f.phase; p < f.phase + f.phases; ++p) {
             for (int64_t r = 0; r < many; ++r) {
                 frame.scalar = scalars + r * kMostScalars;
-                frame.move_to(o + r);
+                if (p == f.phase)
+                    frame.move_to(o + r, bases[r]);
+                else
+                    frame.base = bases[r];
                 frame.scalars(p->before, p->befores);
                 for (int64_t at = i0; at < i1; at += kGrain) {
                     const int64_t count = std::min(kGrain, i1 - at);
@@ -399,7 +407,7 @@ static void along(const Fused &f, void *const *data, const Place *places, int64_
             for (int64_t r = 0; r < many; ++r) {
                 frame.scalar = scalars + r * kMostScalars;
                 frame.scalar[~p->result] = sums[r];
-                frame.move_to(o + r);
+                frame.base = bases[r];
                 frame.scalars(p->after, p->afters);
             }
         }
@@ -416,6 +424,7 @@ static void across(const Fused &f, void *const *data, const Place *places, int64
     frame.scalar = part + kAbreast;
     std::copy(f.constant, f.constant + f.constants, frame.scalar);
     for (int v = 0; v < f.vectors; ++v) frame.own[v] = frame.vector[v] = blocks + v * kGrain;
+    int64_t base[kMostAccesses];
     const bool tiled = f.order == TILES && f.length < f.outer_count;
     for (int64_t at = i0; at < i1; at += kAbreast) {
         const int64_t n = std::min(kAbreast, i1 - at);
@@ -423,7 +432,7 @@ static void across(const Fused &f, void *const *data, const Place *places, int64
             const bool adds = p->join == JOIN_SUM;
             if (adds) std::fill(total, total + lanes * kAbreast, 0.0f);
             for (int64_t o = 0; p->steps && o < f.outer_count; ++o) {
-                frame.move_to(o);
+                frame.move_to(o, base);
                 frame.scalars(p->before, p->befores);
                 frame.vectors(p->step, p->steps, at, n);
                 if (p->join == JOIN_NONE) continue;
@@ -445,7 +454,7 @@ static void across(const Fused &f, void *const *data, const Place *places, int64
                 if (adds && tiled && ((o + 1) % f.length == 0 || o + 1 == f.outer_count))
                     for (int64_t l = 0; l < n; ++l) total[l] += part[l];
             }
-            frame.move_to(0);
+            frame.move_to(0, base);
             if (p->join != JOIN_NONE) {
                 float *result = frame.vector[p->result];
                 if (adds && f.order == LANES) {

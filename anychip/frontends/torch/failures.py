@@ -4,8 +4,8 @@ The engine guards every backward node with a stream. When a Python error is pend
 back into Python and ends the process. So an error that would unwind through the engine is kept here, the
 engine is stopped by an error of its own (or, after a hook, left to finish), and the kept one is raised.
 
-Nodes run on the thread that asks for gradients: handing each pass to a thread of the device, as the engine does
-for accelerators that run by themselves, would cost more than most of the operators.
+Nodes run on the thread that asks for gradients: handing each pass to a thread of the device, as the engine
+does for accelerators that run by themselves, would cost more than most of the operators.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ from typing import Protocol
 import torch
 
 from anychip.arithmetic import Numerics
-from anychip.arithmetic.fused import Access, Fused, Joined, fused
+from anychip.arithmetic.access import Access
+from anychip.arithmetic.fused import Fused, Joined, fused
 from anychip.arithmetic.recipe import CURVES, Recipe
 from anychip.formats import CastRule, Float, by_name, fp32
 from anychip.frontends.torch.values.stored import Store
