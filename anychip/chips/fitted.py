@@ -33,12 +33,12 @@ def _fact(
 
 #: Parameters of the DotUnit of CUDA cores.
 SIMT = {
-    "efficiency": _fact(0.90, "1", _SIMT, 0.82, 0.99),
-    "operand_cost": _fact(3.0, "MAC/element", _SIMT),
-    "drain_depth": _fact(4, "products", _SIMT),
+    "efficiency": _fact(0.966, "1", _SIMT, 0.85, 1.0),
+    "operand_cost": _fact(6.0, "MAC/element", _SIMT, 2.8, 6.0),
+    "drain_depth": _fact(9, "products", _SIMT, 2, 12),
     "full_results": _fact(32768, "result", _SIMT),
-    "occupancy_exponent": _fact(0.57, "1", _SIMT),
-    "wave_weight": _fact(0.3, "1", _SIMT, 0.18, 0.45),
+    "occupancy_exponent": _fact(0.22, "1", _SIMT, 0.2, 0.6),
+    "wave_weight": _fact(0.52, "1", _SIMT, 0.18, 0.75),
 }
 _OWNERS = Source(
     "published",
@@ -69,7 +69,7 @@ MATRIX_CORE = {
 #: What requests for operand tiles reach of the peak of the links of memory and shared cache, by matrix engine
 #: and maker.
 OPERAND_SHARES = {
-    "fma": {"dram": _fact(0.62, "1", _SIMT, 0.55, 0.7)},
+    "fma": {"dram": _fact(0.56, "1", _SIMT, 0.5, 0.7)},
     "tensor": {"dram": _fact(0.77, "1", _TENSOR, 0.7, 0.85), "l2": _fact(0.47, "1", _TENSOR)},
     "amd": {"dram": _fact(0.48, "1", _MFMA, 0.4, 0.6), "l2": _fact(0.20, "1", _MFMA)},
 }
@@ -82,7 +82,7 @@ CACHE_SHARES = {
 #: Extra time for each doubling of a sum beyond so many products, where both operands lie along it: NVIDIA's
 #: chips of 16 nm, and AMD's.
 LONG_ROWS = {
-    "pascal": (4096, _fact(0.34, "1", _SIMT, 0.3, 0.4)),
+    "pascal": (4096, _fact(0.30, "1", _SIMT, 0.25, 0.4)),
     "amd": (8192, _fact(0.49, "1", _MFMA, 0.4, 0.6)),
 }
 #: Share of the peak that streams sustain, by memory; the first product with HBM2 is like GDDR.
@@ -123,7 +123,7 @@ REGISTER_LOAD_BYTES_PER_CYCLE = {
 }
 #: What the board's power limit leaves to arithmetic: joules of one flop that is executed, padding included,
 #: at 12 nm, scaled with the node; and watts of a square millimetre of silicon that flow without it.
-SIMT_J_PER_FLOP = _fact(10.9e-12, "J/flop at 12 nm", _POWER, 9.0e-12, 14.3e-12)
+SIMT_J_PER_FLOP = _fact(9.67e-12, "J/flop at 12 nm", _POWER, 9.0e-12, 14.3e-12)
 TENSOR_J_PER_FLOP = _fact(
     1.6e-12,
     "J/flop at 12 nm",
@@ -135,7 +135,7 @@ TENSOR_J_PER_FLOP = _fact(
     1.2e-12,
     3.2e-12,
 )
-STATIC_W_PER_MM2 = _fact(0.054, "W/mm2", _POWER, 0.03, 0.07)
+STATIC_W_PER_MM2 = _fact(0.060, "W/mm2", _POWER, 0.03, 0.07)
 
 _EVENTS = Source("fitted", "gpu_ops.csv: event-timed eager calls, by operator class", _READ_ON)
 _PAGED = Source(
@@ -148,8 +148,8 @@ _PAGED = Source(
 #: Of paged attention also what every new token of a prompt takes besides arithmetic.
 IDLE_DISPATCH_S = {
     "nvidia": {
-        "linear": _fact(53e-6, "s", _EVENTS),
-        "bmm": _fact(31e-6, "s", _EVENTS),
+        "linear": _fact(52.4e-6, "s", _EVENTS),
+        "bmm": _fact(29.9e-6, "s", _EVENTS),
         "matmul": _fact(28e-6, "s", _EVENTS),
         "softmax": _fact(30e-6, "s", _EVENTS),
         "layernorm": _fact(44e-6, "s", _EVENTS),
@@ -239,6 +239,7 @@ def gpu_policy(
     long_rows: str | None = None,
     core_threads: int = 2048,
     cache_parts: int = 1,
+    cluster: int = 1,
 ) -> Policy:
     """Eager PyTorch on a GPU: one kernel per operator, libraries that choose among tiles and depth splits.
 
@@ -249,6 +250,7 @@ def gpu_policy(
         long_rows: key of `LONG_ROWS`, None where long sums cost nothing extra.
         core_threads: that a multiprocessor holds.
         cache_parts: parts of the shared cache, each of which serves its own multiprocessors.
+        cluster: multiprocessors that fetch shared operands together.
     """
     tensor, menu = "amd" if maker == "amd" else "tensor", _BATCHED_TILES[batched_menu]
     limit, cost = LONG_ROWS[long_rows] if long_rows else (0, None)
@@ -283,6 +285,7 @@ def gpu_policy(
         row_rest=waits["row_rest"].value,
         cache_share=CACHE_SHARES["fma"].value,
         cache_shares={name: fact.value for name, fact in shares.items()},
+        cluster=cluster,
         long_row=limit,
         long_row_cost=cost.value if cost else 0.0,
         dispatch_s=5e-6,

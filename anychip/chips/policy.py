@@ -46,6 +46,7 @@ class Policy:
         tiles: (m, n) of the result tiles that the vendor's library chooses from; empty: only `tile`.
         splits: into how many parts the library may cut the depth of one sum.
         batched_tiles: the menu for products of batches, by matrix engine; the others take `tiles`.
+        cluster: neighbouring cores that fetch an operand which their tiles share once, together.
         long_row: products of one sum beyond which operands that both lie along it are fetched more slowly;
             0 if never.
         long_row_cost: part of the time that every doubling beyond adds, up to five of them.
@@ -86,6 +87,7 @@ class Policy:
     batched_tiles: Mapping[str, tuple[tuple[int, int], ...]] = field(
         default_factory=dict[str, tuple[tuple[int, int], ...]]
     )
+    cluster: int = 1
     long_row: int = 0
     long_row_cost: float = 0.0
     cache_share: float = 0.5

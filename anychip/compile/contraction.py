@@ -121,7 +121,8 @@ def _tile_body(
     share = tiles * steps
     rows, columns = -(-problem.m // tiling.m), -(-problem.n // tiling.n)
     whole = problem.copies * problem.k * problem.element
-    near = (whole * problem.m * columns / share, whole * problem.n * rows / share)
+    shared = min(chip.policy.cluster, rows)
+    near = (whole * problem.m * columns / share, whole * problem.n * rows / shared / share)
     far = (left_reads * problem.left_bytes / share, right_reads * problem.right_bytes / share)
     if len(chip.load.links) == 1:
         near = far

@@ -214,7 +214,9 @@ def estimate(chip: Chip, rates: Rates, problem: Problem, tiling: Tiling) -> floa
     spilled = partial * spilled_share(chip, partial) if partial else 0.0
     stored = (spilled if partial else problem.result_bytes) * rates.stored_ticks
     ports = 1 if rates.shared else min(cores, tiles)
-    moved = tiles * (min(tiling.m, problem.m) + min(tiling.n, problem.n)) * depth * problem.element
+    shared = min(chip.policy.cluster, ceil_div(problem.m, tiling.m))
+    fetched_extents = min(tiling.m, problem.m) + min(tiling.n, problem.n) / shared
+    moved = tiles * fetched_extents * depth * problem.element
     near = moved * rates.near_ticks / ports
     # What the last wave stores nothing hides.
     kept = (partial or problem.result_bytes) * rates.kept_ticks / ports

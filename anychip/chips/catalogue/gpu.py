@@ -67,6 +67,7 @@ class Generation:
         l1_kib: first-level cache that kernels without shared memory see.
         threads: that a multiprocessor holds.
         l2_parts: parts of the shared cache, each near to its own multiprocessors.
+        cluster: multiprocessors of a thread block cluster that fetch shared operands once.
         paired: whether half of the fp32 lanes are also the integer lanes, so that an SM reaches less of its
             fp32 peak.
         batched_menu: which result tiles libraries have for batches on the vector pipes: 128 x 128 alone,
@@ -86,6 +87,7 @@ class Generation:
     l1_kib: float
     threads: int = 2048
     l2_parts: int = 1
+    cluster: int = 1
     paired: bool = False
     batched_menu: Literal["square", "flat", "all"] = "square"
     long_rows: str | None = None
@@ -188,6 +190,7 @@ def build(board: Board, generation: Generation, *, vendor: str, numerics: Numeri
             long_rows=generation.long_rows,
             core_threads=generation.threads,
             cache_parts=generation.l2_parts,
+            cluster=generation.cluster,
         ),
         numerics=numerics,
         power=gpu_power(

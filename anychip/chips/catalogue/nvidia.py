@@ -129,6 +129,7 @@ HOPPER = Generation(
     local_kib=256,
     l1_kib=256,
     l2_parts=2,
+    cluster=2,
     die_mm2=814,
     paired=True,
 )
@@ -142,6 +143,7 @@ BLACKWELL = Generation(
     local_kib=256,
     l1_kib=256,
     l2_parts=2,
+    cluster=2,
     die_mm2=1600,
     paired=True,
 )

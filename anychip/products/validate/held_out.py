@@ -26,7 +26,7 @@ from anychip.products.validate.question import Question, Tell, catalogue_chip
 from anychip.products.validate.search import Bounds, Vector, least
 
 #: Rows that a search looks at, taken evenly from every chip and class; at least so many of each.
-_SAMPLE, _FEWEST = 160, 16
+_SAMPLE, _FEWEST = 100, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +131,10 @@ def _powered(chip: Chip, engines: dict[str, Engine], power: Mapping[str, float])
 def _unit(engine: str, facts: Mapping[str, Fact], joint: bool = True) -> tuple[Constant, ...]:
     bounds = {
         "efficiency": Bounds(0.8, 0.4, 1.0),
-        "operand_cost": Bounds(6.0, 0.5, 30.0),
+        "operand_cost": Bounds(5.0, 0.5, 30.0),
         "drain_depth": Bounds(16.0, 1.0, 200.0),
         "occupancy_exponent": Bounds(0.3, 0.01, 1.0),
-        "wave_weight": Bounds(0.5, 0.05, 1.0),
+        "wave_weight": Bounds(0.9, 0.05, 1.0),
     }
     return tuple(Constant(f"engine {engine} {name}", facts[name], each) for name, each in bounds.items())
 
