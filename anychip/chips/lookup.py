@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from anychip.chips import this_machine
 from anychip.chips.chip import Chip
 from anychip.chips.instances import snapshot
 from anychip.chips.names import NAMES, SPELLINGS, folded
@@ -42,10 +43,20 @@ def by_name(name: str) -> Chip:
     Raises:
         UnknownName: no such chip; names the nearest.
     """
+    if name.strip().casefold() in this_machine.NAMES:
+        return _calibrated()
     known = SPELLINGS.get(folded(name)) or _carried_by(name)
     if known is None:
         raise UnknownName(f'unknown chip "{name}"{_nearest(name)}  {_ALL}')
     return _built(known)
+
+
+def _calibrated() -> Chip:
+    """The machine at hand, as `anychip calibrate` left it."""
+    path = this_machine.saved_path()
+    if not path.exists():
+        raise InvalidInput(f"{path}: this machine was never calibrated; run `anychip calibrate` first")
+    return load(path)
 
 
 def _carried_by(name: str) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from anychip.chips.inline import Inline
 from anychip.facts import Fact
 
 
@@ -69,6 +70,8 @@ class Policy:
             measurement by events round one call contains.
         host_bytes_per_second: sustained between host and device.
         exchange: cost of exchanges between shards of one call; None: their bytes alone.
+        inline: software that runs on the chip's own cores, operator by operator; None: a host launches
+            kernels.
         facts: sources of the numbers above and of the family's fitted constants.
     """
 
@@ -100,4 +103,5 @@ class Policy:
     idle_dispatch_s: Mapping[str, float] = field(default_factory=dict[str, float])
     host_bytes_per_second: float | None = None
     exchange: ExchangePolicy | None = None
+    inline: Inline | None = None
     facts: Mapping[str, Fact] = field(default_factory=dict, repr=False, compare=False)

@@ -11,7 +11,7 @@ from math import ceil
 from anychip.arithmetic.recipe import Recipe, Step
 from anychip.chips import Chip
 from anychip.compile.demand import demand_of, element_bytes
-from anychip.compile.layout import load, local_memory, store
+from anychip.compile.layout import library_engine, load, local_memory, store
 from anychip.formats import by_name
 from anychip.operators import Attention
 from anychip.operators.forms import element_bits
@@ -42,6 +42,8 @@ def attention(chip: Chip, form: Attention) -> Nest:
     blocks = heads * -(-rows // tile)
     keys = max(1, ceil(form.pairs / max(1, form.queries)))
     step = min(_KEY_TILE, keys)
+    if chip.policy.inline is not None:
+        tile, step = -(-rows // -(-rows // tile)), -(-keys // -(-keys // step))
     parts = 1
     if blocks < _ENOUGH * chip.cores:
         parts = max(1, min(chip.cores // max(1, blocks), -(-keys // step)))
@@ -72,18 +74,22 @@ def _grid(chip: Chip, form: Attention, blocks: int, tile: int, step: int, steps:
     near = blocks * steps * step * (form.width + form.value_width) * element
     far_each, near_each = keys / (2 * blocks * steps), near / (2 * blocks * steps)
     width = max(form.width, form.value_width)
+    kind = "attention" if form.direction == "forward" else "attention backward"
+    matrix = library_engine(chip, kind, name)
 
     def pair(*, fresh: bool) -> tuple[Item, ...]:
         items: list[Item] = [
             load(chip, "keys", step * form.width, far_each, max(far_each, near_each)),
-            _product(chip, name, ("queries", "keys"), "scores", (tile, step, form.width), fresh=True),
+            _product(chip, matrix, name, ("queries", "keys"), "scores", (tile, step, form.width), fresh=True),
             _lanes(chip, "scores", "weights", tile * step, _SOFTMAX),
             load(chip, "values", step * form.value_width, far_each, max(far_each, near_each)),
-            _product(chip, name, ("weights", "values"), "sums", (tile, form.value_width, step), fresh=fresh),
+            _product(
+                chip, matrix, name, ("weights", "values"), "sums", (tile, form.value_width, step), fresh=fresh
+            ),
         ]
         if form.direction == "backward":
             items += [
-                _product(chip, name, ("weights", "values"), "sums", (tile, width, step), fresh=False)
+                _product(chip, matrix, name, ("weights", "values"), "sums", (tile, width, step), fresh=False)
                 for _ in range(_BACKWARD - _FORWARD)
             ]
         return tuple(items)
@@ -98,12 +104,19 @@ def _grid(chip: Chip, form: Attention, blocks: int, tile: int, step: int, steps:
 
 
 def _product(
-    chip: Chip, name: str, reads: tuple[str, str], target: str, extents: tuple[int, int, int], *, fresh: bool
+    chip: Chip,
+    matrix: str,
+    name: str,
+    reads: tuple[str, str],
+    target: str,
+    extents: tuple[int, int, int],
+    *,
+    fresh: bool,
 ) -> Instruction:
     """A product in the matrix engine, or in the vector unit if no array takes the format."""
     slots, written = tuple(Slot(each) for each in reads), (Slot(target, fresh=fresh),)
     if chip.macs_per_second(name) > 0:
-        return Instruction(chip.multiplier(name), "multiply", slots, written, extents, name)
+        return Instruction(matrix, "multiply", slots, written, extents, name)
     elements = (extents[0] * extents[1] * extents[2],)
     recipe = Recipe(1, (Step("mul", (0,)), Step("add", (0,))), (0,))
     return Instruction(chip.vector_names[0], "lanes", slots, written, elements, name, recipe)

@@ -12,7 +12,8 @@ from anychip.arithmetic.recipe import IDENTITY, Recipe, traced
 from anychip.blocks import MatrixEngine
 from anychip.chips import Chip
 from anychip.compile.demand import demand_of, element_bytes, operand_format
-from anychip.compile.layout import bytes_of, load, local_memory, store
+from anychip.compile.fuse import Crossing
+from anychip.compile.layout import bytes_of, library_engine, load, local_memory, store, write_cost
 from anychip.compile.tiles import (
     Problem,
     Tiling,
@@ -46,7 +47,14 @@ def problem_of(chip: Chip, form: Contract) -> Problem:
     )
 
 
-def contraction(chip: Chip, form: Contract, *, epilogue: tuple[Form, ...] = (), saved_bytes: int = 0) -> Nest:
+def contraction(
+    chip: Chip,
+    form: Contract,
+    *,
+    epilogue: tuple[Form, ...] = (),
+    saved_bytes: int = 0,
+    crossing: Crossing | None = None,
+) -> Nest:
     """The nest of a contraction.
 
     Args:
@@ -54,14 +62,17 @@ def contraction(chip: Chip, form: Contract, *, epilogue: tuple[Form, ...] = (), 
         form: what to compute.
         epilogue: forms fused behind it, applied to every result tile before it is stored.
         saved_bytes: bytes of the epilogue's operands and results, less what fusion keeps on the chip.
+        crossing: shares of its traffic that the shared cache does not answer; None: all that reuse leaves.
     """
     problem = problem_of(chip, form)
     tiling = choose(chip, problem)
-    unit_name = chip.multiplier(problem.format)
+    unit_name = _engine_of(chip, form, problem.format)
     unit = chip.engines[unit_name].block
     assert isinstance(unit, MatrixEngine)  # noqa: S101 - `multiplier` names a matrix engine
     resident = resident_tiles(unit, tiling)
-    body = _tile_body(chip, form, problem, tiling, unit_name, resident, epilogue, saved_bytes)
+    body = _tile_body(
+        chip, form, problem, tiling, unit_name, resident, epilogue, saved_bytes, crossing or Crossing()
+    )
     across = (problem.copies, -(-problem.m // tiling.m), -(-problem.n // tiling.n), tiling.splits)
     names = ("b", "m", "n", "s")
     grid = Grid(tuple(zip(names, across, strict=True)), body, resident=resident)
@@ -104,6 +115,12 @@ def _long_row_ticks(
     return (("long rows", ceil(seconds * chip.policy.long_row_cost * doublings * chip.clock_hz)),)
 
 
+def _engine_of(chip: Chip, form: Contract, format_name: str) -> str:
+    """The engine that multiplies; on a CPU convolutions go to a library of their own."""
+    convolves = bool(form.left.windows or form.right.windows)
+    return library_engine(chip, "convolutions", format_name) if convolves else chip.multiplier(format_name)
+
+
 def _tile_body(
     chip: Chip,
     form: Contract,
@@ -113,6 +130,7 @@ def _tile_body(
     resident: int,
     epilogue: tuple[Form, ...],
     saved_bytes: int,
+    crossing: Crossing,
 ) -> tuple[Item, ...]:
     """One iteration of the grid."""
     tiles, depth = tiling.tiles(problem), tiling.depth(problem)
@@ -124,6 +142,7 @@ def _tile_body(
     shared = min(chip.policy.cluster, rows)
     near = (whole * problem.m * columns / share, whole * problem.n * rows / shared / share)
     far = (left_reads * problem.left_bytes / share, right_reads * problem.right_bytes / share)
+    far = (far[0] * crossing.reads, far[1] * crossing.reads)
     if len(chip.load.links) == 1:
         near = far
     m_axis, n_axis = Affine(0, (("m", tiling.m),)), Affine(0, (("n", tiling.n),))
@@ -154,7 +173,7 @@ def _tile_body(
         drained = (Slot("results", fresh=True),)
         items.append(Instruction(unit_name, "drain", (sums,), drained, (tiling.m, tiling.n), problem.format))
         sums = Slot("results")
-    items += _finished(chip, form, problem, tiling, sums, epilogue, saved_bytes)
+    items += _finished(chip, form, problem, tiling, sums, epilogue, saved_bytes, crossing)
     return tuple(items)
 
 
@@ -166,6 +185,7 @@ def _finished(
     sums: Slot,
     epilogue: tuple[Form, ...],
     saved_bytes: int,
+    crossing: Crossing,
 ) -> list[Item]:
     """Epilogue and store of a result tile; parts of a split sum are stored as they are."""
     tiles, results = tiling.tiles(problem), tiling.m * tiling.n
@@ -180,14 +200,15 @@ def _finished(
     reads = [sums]
     extra = (bytes_of(form.extras) + saved_bytes) / tiles
     if extra:
-        items.append(load(chip, "extras", results, extra, extra))
+        items.append(load(chip, "extras", results, extra * crossing.reads, extra))
         reads.append(Slot("extras"))
     recipe = joined_recipe(form, epilogue)
     items.append(_lanes(chip, tuple(reads), "out", results, recipe))
     size = problem.result_bytes / tiles
     groups = (Affine(0, (("b", 1),)), Affine(0, (("m", tiling.m),)), Affine(0, (("n", tiling.n),)), Affine())
     tile = Tile(2, groups, (1, tiling.m, tiling.n, 1))
-    items.append(store(chip, "out", results, size, size, tile=tile, format_name=form.result.format))
+    far = size * crossing.writes * write_cost(chip)
+    items.append(store(chip, "out", results, far, size, tile=tile, format_name=form.result.format))
     return items
 
 

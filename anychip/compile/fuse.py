@@ -37,6 +37,18 @@ class Residency(NamedTuple):
     writes: tuple[bool, ...]
 
 
+class Crossing(NamedTuple):
+    """Shares of a kernel's bytes that cross to main memory; the rest is found in the shared cache.
+
+    Args:
+        reads: of the bytes read.
+        writes: of the bytes written.
+    """
+
+    reads: float = 1.0
+    writes: float = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """Forms that run as one kernel.
@@ -50,6 +62,10 @@ class Group:
         epilogue_bytes: bytes that an eager contraction's fused lanes move besides its result.
         first: whether it opens a call of a compiled graph.
         is_list: the forms are one operator's on the tensors of a list; none waits for another.
+        crossing: None where caches keep nothing between kernels.
+        called_in: phase of the step in which software on the cores themselves calls the operator; empty where
+            a host launches it, and for what belongs to the call of the group before.
+        mapped_bytes: of its results that lie on pages which must be mapped first.
         work: what the nest depends on; equal work shares a nest.
     """
 
@@ -61,12 +77,15 @@ class Group:
     epilogue_bytes: int = 0
     first: bool = False
     is_list: bool = False
+    crossing: Crossing | None = None
+    mapped_bytes: int = 0
+    called_in: str = ""
     work: tuple[object, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         work = (
             self.forms, self.residency, self.sources, self.kept_bytes, self.epilogue_bytes, self.first,
-            self.is_list,
+            self.is_list, self.crossing, self.mapped_bytes, self.called_in,
         )  # fmt: skip
         object.__setattr__(self, "work", work)
 

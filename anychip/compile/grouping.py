@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from anychip.chips import Chip
-from anychip.compile.fuse import Group, grouped
+from anychip.compile.fuse import Group
 from anychip.compile.layout import local_memory
+from anychip.compile.residency import kernels_of
 from anychip.operators import Form, meaning
 from anychip.programs.graph import Graph, Node, View
 
@@ -49,7 +50,7 @@ class Grouping:
         way = _way_of_fusing(chip)
         if way not in self._found:
             self._found[way] = tuple(
-                tuple(self._one(group) for group in grouped(chip, segment, forms))
+                tuple(self._one(group) for group in kernels_of(chip, segment, forms))
                 for segment, forms in zip(self._graph.segments, self.forms, strict=True)
             )
         return self._found[way]
@@ -65,12 +66,15 @@ class Grouping:
         """The first group that does the same; forms are compared by identity, since equal ones are one."""
         key = (
             tuple(map(id, group.forms)), group.residency, group.sources, group.kept_bytes,
-            group.epilogue_bytes, group.first, group.is_list,
+            group.epilogue_bytes, group.first, group.is_list, group.crossing, group.mapped_bytes,
+            group.called_in,
         )  # fmt: skip
         return self._equal_groups.setdefault(key, group)
 
 
 def _way_of_fusing(chip: Chip) -> tuple[Any, ...]:
+    if chip.policy.inline is not None:
+        return ("inline", chip.name)
     if chip.policy.style != "compiled":
         return ("eager",)
     return ("compiled", chip.memories[local_memory(chip)].capacity_bytes)

@@ -28,6 +28,18 @@ def bytes_of(operands: tuple[Operand, ...]) -> int:
     return sum(operand.bytes for operand in operands)
 
 
+def write_cost(chip: Chip) -> float:
+    """Bytes that cross to main memory for each byte stored there."""
+    return 1.0 if chip.policy.inline is None else chip.policy.inline.write_cost
+
+
+def library_engine(chip: Chip, kind: str, format_name: str) -> str:
+    """Name of the engine on which a kind of kernel multiplies: on a CPU that of its library."""
+    software = chip.policy.inline
+    named = None if software is None else software.engines.get(f"{kind} {format_name}")
+    return named or chip.multiplier(format_name)
+
+
 def load(
     chip: Chip,
     buffer: str,

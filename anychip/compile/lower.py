@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from anychip.chips import Chip
@@ -13,7 +13,8 @@ from anychip.compile.block import block
 from anychip.compile.collective import collective
 from anychip.compile.contraction import contraction
 from anychip.compile.demand import multiplies, operand_format
-from anychip.compile.fuse import Group, grouped
+from anychip.compile.fuse import Group
+from anychip.compile.residency import kernels_of
 from anychip.compile.stream import listed, streamed
 from anychip.errors import NotModelled
 from anychip.operators import Attention, Collective, Contract, Form, meaning
@@ -51,7 +52,7 @@ class Lowering:
                 group.nodes,
                 segment.nodes[group.nodes[0]].place,
             )
-            for group in grouped(self.chip, segment, forms)
+            for group in kernels_of(self.chip, segment, forms)
         )
 
     def forms(self, node: Node) -> tuple[Form, ...]:
@@ -86,8 +87,29 @@ def _geometry(view: View) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
     return view.format, view.shape, view.strides
 
 
+def _is_vector(chip: Chip, form: Contract) -> bool:
+    """Whether a CPU's library walks a matrix once, without rearranging it: fp32 with one row or column."""
+    if chip.policy.inline is None or operand_format(chip, form) in chip.policy.inline.narrow_formats:
+        return False
+    return min(form.m, form.n) == 1
+
+
 def nest_of(chip: Chip, group: Group) -> Nest:
     """Lowers one group of forms, nothing remembered."""
+    nest = _nest_of(chip, group)
+    software = chip.policy.inline
+    if software is None:
+        return nest
+    seconds = {
+        "framework": software.operator_s.get(group.called_in, 0.0),
+        "page mapping": group.mapped_bytes / software.mapped_bytes_per_second,
+    }
+    fixed = tuple((cause, round(each * chip.clock_hz)) for cause, each in seconds.items() if each)
+    return replace(nest, fixed_ticks=(*nest.fixed_ticks, *fixed))
+
+
+def _nest_of(chip: Chip, group: Group) -> Nest:
+    """What engines and links do."""
     style = chip.policy.style
     forms = group.forms
     if style == "compiled":
@@ -99,15 +121,21 @@ def nest_of(chip: Chip, group: Group) -> Nest:
             return basecamp.nest_of(first, chip) if takes else streamed(chip, forms)
         except NotModelled:
             return streamed(chip, forms)
-    if isinstance(first, Contract) and multiplies(chip, operand_format(chip, first)):
-        return contraction(chip, first, epilogue=forms[1:], saved_bytes=group.epilogue_bytes)
+    if (
+        isinstance(first, Contract)
+        and multiplies(chip, operand_format(chip, first))
+        and not _is_vector(chip, first)
+    ):
+        return contraction(
+            chip, first, epilogue=forms[1:], saved_bytes=group.epilogue_bytes, crossing=group.crossing
+        )
     if len(forms) == 1 and isinstance(first, Attention):
         return attention(chip, first)
     if len(forms) == 1 and isinstance(first, Collective):
         return collective(chip, first)
     if group.is_list:
         return listed(chip, forms)
-    return streamed(chip, forms, kept_bytes=group.kept_bytes)
+    return streamed(chip, forms, kept_bytes=group.kept_bytes, crossing=group.crossing)
 
 
 def _operands(segment: Segment, group: Group) -> tuple[View, ...]:

@@ -12,9 +12,23 @@ from typing import NamedTuple
 
 from anychip.arithmetic.recipe import IDENTITY, Recipe, Step
 from anychip.chips import Chip
+from anychip.chips.inline import Inline
 from anychip.compile.demand import demand_of, multiplies, operand_format
-from anychip.compile.layout import load, local_memory, shared_cache_bytes, store
-from anychip.operators import Attention, Contract, Form, Gather, Host, Lanes, Move, Pass, Rows, work
+from anychip.compile.fuse import Crossing
+from anychip.compile.layout import load, local_memory, shared_cache_bytes, store, write_cost
+from anychip.operators import (
+    Attention,
+    Contract,
+    Form,
+    Gather,
+    Host,
+    Lanes,
+    Move,
+    Operand,
+    Pass,
+    Rows,
+    work,
+)
 from anychip.programs.program import Access, Affine, Buffer, Grid, Instruction, Item, Nest, Slot, Tile
 
 #: Elements of one piece: at least so many, at most so many; between them a core gets `_PIECES` pieces.
@@ -56,6 +70,7 @@ class Stream(NamedTuple):
         elements: of one piece.
         walks: each waits for the one before.
         stored_bytes: of all pieces.
+        far_stored: those of them that cross to main memory; None: all.
     """
 
     name: str
@@ -63,18 +78,23 @@ class Stream(NamedTuple):
     elements: int
     walks: tuple[Walk, ...]
     stored_bytes: float
+    far_stored: float | None = None
 
 
-def streamed(chip: Chip, forms: Sequence[Form], *, kept_bytes: int = 0) -> Nest:
+def streamed(
+    chip: Chip, forms: Sequence[Form], *, kept_bytes: int = 0, crossing: Crossing | None = None
+) -> Nest:
     """The nest of one form, or of several fused into one walk.
 
     Args:
         chip: what it runs on.
         forms: in order; the longest rows among them shape the pieces.
         kept_bytes: read and written bytes that fusion keeps inside the kernel.
+        crossing: shares of its traffic that the shared cache does not answer; None: all of it.
     """
     if len(forms) == 1:
-        return _nest(chip, _stream_of(chip, forms[0]), forms)
+        stream = _stream_of(chip, forms[0])
+        return _nest(chip, stream if crossing is None else _cached(chip, stream, forms[0], crossing), forms)
     streams = [_stream_of(chip, form) for form in forms]
     shape = max(streams, key=lambda stream: (len(stream.walks), stream.elements * stream.pieces))
     moved = [work(form) for form in forms]
@@ -85,6 +105,30 @@ def streamed(chip: Chip, forms: Sequence[Form], *, kept_bytes: int = 0) -> Nest:
     again = shape.walks[1:]
     walks = (Walk(first, first, steps), *(walk._replace(steps=("copy",)) for walk in again))
     return _nest(chip, Stream("fused", shape.pieces, shape.elements, walks, stored), forms)
+
+
+def _cached(chip: Chip, stream: Stream, form: Form, crossing: Crossing) -> Stream:
+    """The stream of software that runs on the cores: values in caches, narrow formats converted in lanes."""
+    software = chip.policy.inline
+    assert software is not None  # noqa: S101 - only such chips keep values between kernels
+    first, *again = stream.walks
+    steps = first.steps
+    if isinstance(form, Lanes | Rows):
+        whole = max((operand.distinct for operand in (*form.reads, *form.writes)), default=0)
+        steps += ("widen",) * _narrow(form.reads, whole, software)
+        steps += ("narrow",) * _narrow(form.writes, whole, software)
+    if isinstance(form, Lanes) and form.random:
+        steps += ("random",) * form.random
+    walks = (
+        Walk(first.far_bytes * crossing.reads, first.near_bytes, steps),
+        *(walk._replace(far_bytes=walk.far_bytes * crossing.reads) for walk in again),
+    )
+    return stream._replace(walks=walks, far_stored=stream.stored_bytes * crossing.writes * write_cost(chip))
+
+
+def _narrow(operands: Sequence[Operand], whole: int, software: Inline) -> int:
+    """Operands of full size in a format that lanes do not compute in."""
+    return sum(each.format in software.narrow_formats and 2 * each.distinct > whole for each in operands)
 
 
 def listed(chip: Chip, forms: Sequence[Form]) -> Nest:
@@ -156,7 +200,8 @@ def _piece(chip: Chip, stream: Stream, forms: Sequence[Form]) -> tuple[Item, ...
             )
         )  # fmt: skip
     if stream.stored_bytes > 0:
-        written = store(chip, "out", elements, stream.stored_bytes / pieces)
+        far = stream.stored_bytes if stream.far_stored is None else stream.far_stored
+        written = store(chip, "out", elements, far / pieces, stream.stored_bytes / pieces)
         items.append(written)
     return tuple(items)
 
@@ -197,7 +242,8 @@ def _stream_of(chip: Chip, form: Form) -> Stream:
             count = max(1, max((operand.distinct for operand in (*form.reads, *form.writes)), default=1))
             return _simple(chip, "move", form, count, ("copy",))
         case Contract():
-            steps = ("mul", "add") if not multiplies(chip, operand_format(chip, form)) else ("copy",)
+            alone = chip.policy.inline is not None or not multiplies(chip, operand_format(chip, form))
+            steps = ("mul", "add") if alone else ("copy",)
             return _simple(chip, "products", form, form.problems * form.m * form.n * form.k, steps)
         case Host():
             return _simple(chip, "host", form, form.operations, ("copy",))

@@ -120,6 +120,8 @@ def choose(chip: Chip, problem: Problem) -> Tiling:
     A tile whose double-buffered operands do not fit the local memory takes shorter steps, down to the
     policy's granule, or drops out.
     """
+    if chip.policy.inline is not None:
+        return even(chip, problem)
     rates = Rates.of(chip, problem.format)
     menu = chip.policy.tiles or (chip.policy.tile[:2],)
     if problem.copies > 1:
@@ -146,6 +148,18 @@ def choose(chip: Chip, problem: Problem) -> Tiling:
     return Tiling(*min(menu, key=lambda tile: tile[0] * tile[1]), 1, 1)
 
 
+def even(chip: Chip, problem: Problem) -> Tiling:
+    """The result cut into as many equal parts as there are cores; blocking inside a part is the library's.
+
+    Copies are shared out first; the longer side of the result is cut for the cores that are left over.
+    """
+    parts = max(1, chip.cores // problem.copies)
+    rows = min(problem.m, parts) if problem.m >= problem.n else 1
+    columns = 1 if rows > 1 else min(problem.n, parts)
+    steps = ceil_div(problem.k, chip.policy.tile[2])
+    return Tiling(ceil_div(problem.m, rows), ceil_div(problem.n, columns), ceil_div(problem.k, steps), 1)
+
+
 def _step(chip: Chip, m: int, n: int, problem: Problem) -> int | None:
     """Products per step that fit the local memory: the policy's, or fewer."""
     step = min(chip.policy.tile[2], max(1, problem.k))
@@ -164,6 +178,8 @@ def far_reads(chip: Chip, problem: Problem, tiling: Tiling, resident: int) -> tu
     """
     rows, columns = ceil_div(problem.m, tiling.m), ceil_div(problem.n, tiling.n)
     cache = shared_cache_bytes(chip)
+    if chip.policy.inline is not None:
+        return 1.0, 1.0
     if not cache:
         return float(columns), float(rows)
     share = chip.policy.cache_shares.get(chip.multiplier(problem.format), chip.policy.cache_share)

@@ -41,6 +41,7 @@ COMMANDS: dict[str, Command] = {
     "verilog": Command("verilog", "write the Verilog of a chip wired like basecamp"),
     "conformance": Command("conformance", "run models and operators on the device against the CPU"),
     "predict": Command("predict", "time of a model that transformers can build, on a chip"),
+    "calibrate": Command("calibrate.command", 'measure this machine; it becomes the chip "this"'),
     "validate": Command("validate", "predictions beside published measurements"),
     "completion": Command("completion", "completions of commands and options for bash, zsh and fish"),
     "evidence": Command("evidence.command", "show what each part's correctness rests on"),
