@@ -168,13 +168,18 @@ IDLE_DISPATCH_S = {
 }
 
 #: Fitted parameters of the SystolicArray of a NeuronCore.
-TENSOR_ENGINE = {"efficiency": _fact(0.86, "1", _ENCODERS, 0.55, 1.0)}
+TENSOR_ENGINE = {"efficiency": _fact(1.0, "1", _ENCODERS, 0.9, 1.0)}
 #: Fitted parameters of the vector and scalar engines of a NeuronCore.
-VECTOR_ENGINE = {"efficiency": _fact(1 / 1.11, "1", _ENCODERS, 1 / 1.21, 1.0)}
+VECTOR_ENGINE = {"efficiency": _fact(0.95, "1", _ENCODERS, 0.9, 1.0)}
 _FIRST = Source("fitted", "neuron_published.csv: BERT rows of inf1 (14 rows), one factor", _READ_ON)
 #: The same of a NeuronCore-v1, whose array and clocks are unpublished: one factor on both.
 FIRST_TENSOR_ENGINE = {"efficiency": _fact(0.52, "1", _FIRST, 0.25, 0.86)}
 FIRST_VECTOR_ENGINE = {"efficiency": _fact(0.545, "1", _FIRST, 0.26, 0.9)}
+#: Bytes a second that one virtual processor of the host copies to or from a core.
+NEURON_HOST_BYTES_PER_VCPU = _fact(2.36e9, "byte/s", _ENCODERS, 1.6e9, 4.2e9)
+#: By how much a call takes longer for every minor release of the compiler before `NEURON_SETTLED_RELEASE`.
+NEURON_RELEASE_GROWTH = _fact(0.014, "1", _ENCODERS, 0.010, 0.018)
+NEURON_SETTLED_RELEASE = 22
 _DECODE = Source(
     "fitted", "neuron_published.csv: LLM time per output token, inf2 and trn1 (44 rows)", _READ_ON
 )
@@ -185,12 +190,12 @@ _PREFILL = Source(
 )
 #: Exchanges between the shards of a model on Neuron, besides their bytes: see `ExchangePolicy`.
 NEURON_EXCHANGE = {
-    "latency_s": _fact(52e-6, "s", _DECODE, 48e-6, 60e-6),
-    "row_s": _fact(4.7e-6, "s", _DECODE, 2.5e-6, 5.9e-6),
-    "ring_step_s": _fact(10.7e-6, "s", _PREFILL, 9.8e-6, 12.1e-6),
-    "ring_row_s": _fact(0.27e-6, "s", _PREFILL, 0.16e-6, 0.32e-6),
-    "ring_sequence_s": _fact(29e-6, "s", _PREFILL, 25e-6, 42e-6),
-    "spill_factor": _fact(4.5, "1", _PREFILL, 3.9, 6.5),
+    "latency_s": _fact(36.2e-6, "s", _DECODE, 34.6e-6, 39.8e-6),
+    "row_s": _fact(3.9e-6, "s", _DECODE, 2.8e-6, 4.3e-6),
+    "ring_step_s": _fact(8.7e-6, "s", _PREFILL, 8.4e-6, 11.2e-6),
+    "ring_row_s": _fact(0.23e-6, "s", _PREFILL, 0.18e-6, 0.25e-6),
+    "ring_sequence_s": _fact(35e-6, "s", _PREFILL, 33e-6, 37e-6),
+    "ring_spilled_row_s": _fact(0.86e-6, "s", _PREFILL, 0.68e-6, 0.91e-6),
 }
 
 
@@ -314,11 +319,15 @@ def cpu_policy() -> Policy:
     )
 
 
-def neuron_policy() -> Policy:
-    """A graph compiled by neuronx-cc for one core: fused blocks, tensor and vector engines taking turns."""
-    block = _fact(8e-6, "s", _ENCODERS, 5.8e-6, 12.9e-6)
-    call = _fact(166e-6, "s", _ENCODERS, 128e-6, 217e-6)
-    host = _fact(8e9, "byte/s", _ENCODERS, 3.3e9, 10e9)
+def neuron_policy(host_vcpus: float) -> Policy:
+    """A graph compiled by neuronx-cc for one core: fused blocks, tensor and vector engines taking turns.
+
+    Args:
+        host_vcpus: virtual processors of the smallest instance for each core; they copy results.
+    """
+    block = _fact(6.1e-6, "s", _ENCODERS, 4.4e-6, 6.9e-6)
+    call = _fact(156e-6, "s", _ENCODERS, 140e-6, 194e-6)
+    host = NEURON_HOST_BYTES_PER_VCPU.scaled(host_vcpus)
     exchange = ExchangePolicy(**{name: fact.value for name, fact in NEURON_EXCHANGE.items()})
     return Policy(
         style="compiled",
@@ -329,8 +338,15 @@ def neuron_policy() -> Policy:
         block_s=block.value,
         call_s=call.value,
         host_bytes_per_second=host.value,
+        release_growth=NEURON_RELEASE_GROWTH.value,
+        settled_release=NEURON_SETTLED_RELEASE,
         exchange=exchange,
-        facts={"block_s": block, "call_s": call, "host_bytes_per_second": host}
+        facts={
+            "block_s": block,
+            "call_s": call,
+            "host_bytes_per_second": host,
+            "release_growth": NEURON_RELEASE_GROWTH,
+        }
         | {f"exchange_{name}": fact for name, fact in NEURON_EXCHANGE.items()},
     )
 

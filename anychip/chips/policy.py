@@ -22,7 +22,7 @@ class ExchangePolicy:
         ring_step_s: of one step from chip to chip.
         ring_row_s: of every row that goes round.
         ring_sequence_s: of every sequence after the first that goes round.
-        spill_factor: on `ring_row_s` where the rows together do not fit the local memory.
+        ring_spilled_row_s: in place of `ring_row_s` where the rows together do not fit the local memory.
     """
 
     latency_s: float
@@ -30,7 +30,7 @@ class ExchangePolicy:
     ring_step_s: float
     ring_row_s: float
     ring_sequence_s: float
-    spill_factor: float
+    ring_spilled_row_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +69,9 @@ class Policy:
         idle_dispatch_s: host time of one eager call on a stream that was idle, by class of operators; what a
             measurement by events round one call contains.
         host_bytes_per_second: sustained between host and device.
+        release_growth: by how much a call takes longer for every minor release of the compiler before the
+            settled one; programs are those of a settled compiler.
+        settled_release: minor release from which on programs hardly get faster.
         exchange: cost of exchanges between shards of one call; None: their bytes alone.
         inline: software that runs on the chip's own cores, operator by operator; None: a host launches
             kernels.
@@ -102,6 +105,8 @@ class Policy:
     dispatch_s: float = 0.0
     idle_dispatch_s: Mapping[str, float] = field(default_factory=dict[str, float])
     host_bytes_per_second: float | None = None
+    release_growth: float = 0.0
+    settled_release: int = 0
     exchange: ExchangePolicy | None = None
     inline: Inline | None = None
     facts: Mapping[str, Fact] = field(default_factory=dict, repr=False, compare=False)

@@ -77,7 +77,7 @@ class OverheadParts(NamedTuple):
     def seconds(self, policy: ExchangePolicy) -> float:
         """Latency, and the shorter of both ways."""
         straight = (self.rows - 1) * policy.row_s
-        row_s = policy.ring_row_s * (1.0 if self.fits else policy.spill_factor)
+        row_s = policy.ring_row_s if self.fits else policy.ring_spilled_row_s
         rings = (
             self.steps * policy.ring_step_s
             + self.rows * row_s

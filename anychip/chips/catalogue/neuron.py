@@ -109,12 +109,20 @@ def inf1() -> Chip:
         year=2019,
         chip_link=published(32 * GIBI, "byte/s", f"{ARCHITECTURE}: NeuronLink-v1, 32 GiB/s a chip"),
         chip_ring=published(16, "chip", f"{ARCHITECTURE}: the 16 chips of inf1.24xlarge form a ring"),
+        host_vcpus=published(1, "vCPU", "AWS EC2 instance pages, inf1.xlarge: 4 vCPUs, four cores"),
         note="array, clocks and buffers are unpublished: expect a factor of two; no stochastic rounding",
     )
 
 
 def _second_generation(
-    name: str, title: str, *, year: int, chip_link: Fact, chip_ring: Fact, note: str
+    name: str,
+    title: str,
+    *,
+    year: int,
+    chip_link: Fact,
+    chip_ring: Fact,
+    host_vcpus: Fact,
+    note: str,
 ) -> Chip:
     return neuron_chip(
         name,
@@ -172,6 +180,7 @@ def _second_generation(
         year=year,
         chip_link=chip_link,
         chip_ring=chip_ring,
+        host_vcpus=host_vcpus,
         note=note,
     )
 
@@ -184,6 +193,7 @@ def inf2() -> Chip:
         year=2023,
         chip_link=published(192 * GIBI, "byte/s", f"{ARCHITECTURE}: NeuronLink-v2, 192 GiB/s a chip"),
         chip_ring=published(12, "chip", f"{ARCHITECTURE}: the twelve chips of inf2.48xlarge form a ring"),
+        host_vcpus=published(2, "vCPU", "AWS EC2 instance pages, inf2.xlarge: 4 vCPUs, two cores"),
         note="power unpublished: energy is an estimate",
     )
 
@@ -202,6 +212,7 @@ def trn1() -> Chip:
             high=768 * GIGA,
         ),
         chip_ring=published(4, "chip", f"{ARCHITECTURE}: the 16 chips of trn1.32xlarge form a 4 x 4 torus"),
+        host_vcpus=published(4, "vCPU", "AWS EC2 instance pages, trn1.2xlarge: 8 vCPUs, two cores"),
         note="power unpublished: energy is an estimate",
     )
 
@@ -260,6 +271,7 @@ def trn2() -> Chip:
         year=2024,
         chip_link=published(1.28 * TERA, "byte/s", f"{ARCHITECTURE}: NeuronLink-v3, 1.28 TB/s a chip"),
         chip_ring=published(4, "chip", f"{ARCHITECTURE}: the 16 chips of trn2.48xlarge form a 4 x 4 torus"),
+        host_vcpus=published(3, "vCPU", "AWS EC2 instance pages, trn2.48xlarge: 192 vCPUs, 64 logical cores"),
         note="power unpublished; no on-demand price in the snapshot; structured sparsity is not modelled",
     )
 
@@ -324,6 +336,7 @@ def trn3() -> Chip:
         chip_ring=assumed(
             2, "chip", "chips of trn3 meet in a switch: every other is one step away", low=2, high=4
         ),
+        host_vcpus=assumed(3, "vCPU", "as trn2; no instance of trn3 is in the snapshot", low=2, high=6),
         note="power unpublished; no instance row in the snapshot; no benchmark published",
     )
 

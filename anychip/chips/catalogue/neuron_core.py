@@ -206,6 +206,7 @@ def neuron_chip(
     year: int,
     chip_link: Fact,
     chip_ring: Fact,
+    host_vcpus: Fact,
     note: str,
 ) -> Chip:
     """A chip of NeuronCores over one device memory."""
@@ -217,6 +218,7 @@ def neuron_chip(
         "year": published(year, "year", "AWS announcement of the instances"),
         "chip_link_bytes_per_second": chip_link,
         "chip_ring": chip_ring,
+        "host_vcpus_per_core": host_vcpus,
         "host_link_bytes_per_second": _HOST_LINK.scaled(cores),
     }
     return Chip(
@@ -239,7 +241,7 @@ def neuron_chip(
         load=Route(engine="load", links=("hbm",)),
         store=Route(engine="store", links=("hbm",)),
         sequencer=front_end(),
-        policy=neuron_policy(),
+        policy=neuron_policy(host_vcpus.value),
         numerics=neuron_numerics(generation),
         roundings=("nearest-even",) if generation == 1 else ("nearest-even", "stochastic"),
         power=power,

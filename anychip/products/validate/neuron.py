@@ -7,12 +7,12 @@ program takes. Requests in flight wait for each other: rows with several are com
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
+from anychip.chips import Chip
 from anychip.errors import AnychipError
 from anychip.products.validate.mapping import settled
 from anychip.products.validate.neuron_calls import Calls, Work
@@ -33,6 +33,10 @@ from anychip.products.validate.question import (
 COLUMNS = ("chip", "phase", "model", "batch", "seq_len", "metric", "value", "extra", "inflight", "cores")
 #: Prompts beyond so many tokens in a batch are a class of their own.
 _SHORT_PROMPT = 2048
+#: Sequences up to which a decoding program was measured again and again.
+_MANY = 64
+#: Requests in flight, as throughput times latency over batch gives them, that are one request.
+_ONE_IN_FLIGHT = 1.05
 _TAIL = re.compile(r"p(9\d|100)|max_|cost|mfu")
 
 
@@ -89,7 +93,7 @@ def _called(
     tokens = round(number(row, "seq_len", otherwise=128.0, least=1.0))
     cores = round(number(row, "cores", otherwise=1.0, least=1.0))
     inflight = number(row, "inflight", otherwise=float(cores))
-    if inflight < 0.9 and cores > 1:
+    if inflight < _ONE_IN_FLIGHT and batch >= cores > 1:
         # Throughput and latency of one batch that the runtime splits over all cores.
         batch, inflight = -(-batch // cores), float(cores)
     work = Work(said["architecture"], "forward", batch, tokens)
@@ -115,7 +119,8 @@ def _generated(
         size = "to 2,048 tokens" if batch * prompt.tokens <= _SHORT_PROMPT else "beyond 2,048 tokens"
         return _finished(row, f"{kind}, prompt {size}", prompt, common, named=named)
     if metric.startswith(("tpot", "latency_per_token")):
-        return _finished(row, f"{kind}, output token", token, common, named=named)
+        many = f" of more than {_MANY} sequences" if batch > _MANY else ""
+        return _finished(row, f"{kind}, output token{many}", token, common, named=named)
     if "in_plus_out" in metric or metric == "throughput":
         raise Out("workload", "tokens of prompts and answers are counted together", kind)
     return _finished(
@@ -151,10 +156,11 @@ class Predictor:
     def value(self, row: Served) -> float:
         """The prediction in the row's unit."""
         chip = self._chip_of(row.chip)
-        call_s = self._calls.seconds(chip, row.work)
+        age = aging(chip, row.sdk)
+        call_s = age * self._calls.seconds(chip, row.work)
         batch = row.work.batch
         if row.prompt is not None:
-            whole_s = self._calls.seconds(chip, row.prompt) + row.output_tokens * call_s
+            whole_s = age * self._calls.seconds(chip, row.prompt) + row.output_tokens * call_s
             return batch * row.output_tokens / whole_s
         if row.work.phase != "forward":
             return call_s * 1e3
@@ -173,27 +179,30 @@ CALLS = Calls()
 def predict(
     questions: Sequence[Question], chip_of: ChipOf = catalogue_chip
 ) -> tuple[list[Measured], list[Excluded]]:
-    """Rows with their predictions; those that a newer compiler measured again are a class of their own."""
+    """Rows with their predictions."""
     predictor = Predictor(chip_of)
     done: list[Measured] = []
     left: list[Excluded] = []
     rows = [each for each in questions if isinstance(each, Served)]
-    current = set(newest(rows))
     for row in sorted(rows, key=lambda each: (astuple(each.work), each.chip)):
-        asked = row if row in current else dataclasses.replace(row, kind=f"{row.kind}, older compilers")
         try:
-            done.append(answered(asked, predictor.value(row)))
+            done.append(answered(row, predictor.value(row)))
         except (AnychipError, RuntimeError, TypeError, AttributeError, ValueError) as error:
             because = f"{row.work.architecture}: {str(error).splitlines()[0]}"
             left.append(Excluded(row.file, row.line, row.kind, "workload", because))
     return done, left
 
 
-def newest(rows: Iterable[Served]) -> list[Served]:
-    """Of rows that measure the same, that of the newest compiler."""
-    best: dict[Any, Served] = {}
-    for row in rows:
-        key = (row.chip, row.workload)
-        if key not in best or row.sdk > best[key].sdk:
-            best[key] = row
-    return list(best.values())
+def aging(chip: Chip, sdk: tuple[int, ...], growth: float | None = None) -> float:
+    """How much longer a call takes where an older compiler made its program.
+
+    Args:
+        chip: whose policy says from which release on compilers have settled.
+        sdk: version of the row's; empty or of another numbering: settled.
+        growth: for every minor release before; None takes the policy's.
+    """
+    policy = chip.policy
+    if len(sdk) < 2 or sdk[0] != 2:
+        return 1.0
+    growth = policy.release_growth if growth is None else growth
+    return 1 + growth * max(0, policy.settled_release - sdk[1])

@@ -22,19 +22,25 @@ from anychip.chips.policy import ExchangePolicy
 from anychip.compile.collective import overhead_parts
 from anychip.frontends.torch.published import ARCHITECTURES
 from anychip.operators import Collective
-from anychip.products.validate.neuron import CALLS, Served, newest
+from anychip.products.validate.neuron import CALLS, Served, aging
 from anychip.products.validate.neuron_calls import Recorded, Work
 from anychip.products.validate.question import Question, Tell, catalogue_chip
 
 #: Efficiencies at which engines are simulated, and those between which the search chooses.
 _TENSOR, _VECTOR = (0.5, 0.7, 1.0), (0.65, 0.8, 1.0)
-_FINE_TENSOR = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-_FINE_VECTOR = (0.65, 0.75, 0.85, 0.95, 1.0)
+_FINE_TENSOR = (0.6, 0.7, 0.8, 0.9, 1.0)
+_FINE_VECTOR = (0.7, 0.8, 0.9, 0.95, 1.0)
 _ROUNDS = 25
 #: The chips that were fitted; they have the same cores.
 _FITTED = ("inf2", "trn1")
+_AGES = (0.0, 0.006, 0.010, 0.014, 0.018)
+_HELD = 0.1
+#: Exchanges of fewer rows are taken to go straight while constants are found.
+_STRAIGHT_ROWS = 32
 #: Weight of rows about which the published figures contradict each other.
 _LONG_PROMPT = 0.3
+#: Virtual processors of the host for each core, among a chip's facts; `host_s_per_byte` is of one.
+HOST = "host_vcpus_per_core"
 LINEAR = (
     "block_s", "call_s", "host_s_per_byte", "latency_s", "row_s", "ring_step_s", "ring_row_s",
     "ring_spilled_row_s", "ring_sequence_s",
@@ -42,10 +48,11 @@ LINEAR = (
 
 
 class Constants(NamedTuple):
-    """What a search finds: efficiencies of the engines, and the policy's constants by name."""
+    """What a search finds: efficiencies of engines, growth with a release's age, the policy's constants."""
 
     tensor: float
     vector: float
+    release: float
     linear: dict[str, float]
 
 
@@ -72,8 +79,13 @@ def searched(rows: Sequence[Question], tell: Tell) -> Callable[[Chip], Chip]:
     """Constants found on the rows that remain, put into every chip whose policy has them."""
     mine = [
         row
-        for row in newest([each for each in rows if isinstance(each, Served)])
-        if row.chip in _FITTED and row.prompt is None and not row.price_usd_h and "tails" not in row.kind
+        for row in rows
+        if isinstance(row, Served)
+        and row.chip in _FITTED
+        and row.prompt is None
+        and not row.price_usd_h
+        and "tails" not in row.kind
+        and "more than" not in row.kind
     ]
     if len(mine) < 2 * len(LINEAR):
         return lambda chip: chip
@@ -88,18 +100,32 @@ def found(rows: Sequence[Served]) -> Constants:
     ordered = [row for row in ordered if row.work.architecture in ARCHITECTURES]
     features = [_features(row) for row in ordered]
     measured = np.array([_call_s(row) for row in ordered])
-    counts: dict[str, int] = {}
-    for row in ordered:
-        counts[row.kind] = counts.get(row.kind, 0) + 1
-    weights = np.array([(_LONG_PROMPT if "beyond" in r.kind else 1.0) / counts[r.kind] for r in ordered])
+    weights = _weights(ordered)
     best: tuple[float, Constants] | None = None
     for tensor, vector in product(_FINE_TENSOR, _FINE_VECTOR):
         base = np.array([_between(each, tensor, vector) + each.other_s for each in features])
-        loss, linear = _linear(base, features, measured, weights)
-        if best is None or loss < best[0]:
-            best = loss, Constants(tensor, vector, linear)
+        for age in _AGES:
+            aged = np.array([aging(catalogue_chip(row.chip), row.sdk, age) for row in ordered])
+            loss, linear = _linear(base, features, measured / aged, weights)
+            if best is None or loss < best[0]:
+                best = loss, Constants(tensor, vector, age, linear)
     assert best is not None  # noqa: S101 - the grid has points
     return best[1]
+
+
+def _weights(rows: Sequence[Served]) -> np.ndarray:
+    """Forward passes weigh alike; each class of generation weighs a third of them."""
+    counts: dict[str, int] = {}
+    for row in rows:
+        kind = _kind(row)
+        counts[kind] = counts.get(kind, 0) + 1
+    share = {"forward": 1.0} | {kind: 1 / 3 for kind in counts if kind != "forward"}
+    share |= {kind: _LONG_PROMPT / 3 for kind in counts if "beyond" in kind}
+    return np.array([share[kind] / counts[kind] for kind in (_kind(row) for row in rows)])
+
+
+def _kind(row: Served) -> str:
+    return row.work.phase if row.work.phase == "forward" else row.kind
 
 
 def _linear(
@@ -107,25 +133,27 @@ def _linear(
 ) -> tuple[float, dict[str, float]]:
     """Linear constants by reweighted least squares, none negative; exchanges take their shorter way."""
     ways = [np.array([each.amounts[way] for each in features]) for way in (0, 1)]
-    amounts = np.where((ways[0][:, LINEAR.index("row_s")] > 40)[:, None], ways[1], ways[0])
+    rows = ways[0][:, LINEAR.index("row_s")] / np.maximum(ways[0][:, LINEAR.index("latency_s")], 1)
+    amounts = np.where((rows > _STRAIGHT_ROWS)[:, None], ways[1], ways[0])
     constants = np.zeros(len(LINEAR))
     scale = np.ones(len(measured))
     target = (measured - base) / measured
-    for index in range(_ROUNDS):
+    for _ in range(_ROUNDS):
         relative = amounts / measured[:, None]
         used = [i for i in range(len(LINEAR)) if relative[:, i].any()]
         solved = np.zeros(len(used))
         while used:
             root = np.sqrt(weights * scale)
-            solved = np.linalg.lstsq(relative[:, used] * root[:, None], target * root, rcond=None)[0]
+            rows = relative[:, used] * root[:, None]
+            # A little of each constant is held back, so that two that rows cannot tell apart share alike.
+            held = _HELD * np.diag(np.linalg.norm(rows, axis=0))
+            goal = np.concatenate([target * root, np.zeros(len(used))])
+            solved = np.linalg.lstsq(np.vstack([rows, held]), goal, rcond=None)[0]
             if (solved >= 0).all():
                 break
             used.pop(int(np.argmin(solved / np.abs(solved).max())))
         constants = np.zeros(len(LINEAR))
         constants[used] = solved[: len(used)]
-        if index > _ROUNDS // 2:
-            shorter = ways[0] @ constants <= ways[1] @ constants
-            amounts = np.where(shorter[:, None], ways[0], ways[1])
         scale = 1 / np.maximum(np.abs(amounts @ constants / measured - target), 3e-3)
     chosen = np.minimum(ways[0] @ constants, ways[1] @ constants)
     loss = float(np.sum(weights * np.abs((base + chosen) / measured - 1)))
@@ -192,7 +220,7 @@ def _amounts(chip: Chip, recorded: Recorded) -> tuple[float, tuple[np.ndarray, n
                 rings[6 if parts.fits else 7] += count * parts.rows
                 rings[8] += count * (parts.sequences - 1)
     for amounts in (straight, rings):
-        amounts[2] = recorded.host_bytes if recorded.host_bytes > 1 else 0
+        amounts[2] = recorded.host_bytes / chip.facts[HOST].value if recorded.host_bytes > 1 else 0
     return other, (straight, rings)
 
 
@@ -229,15 +257,14 @@ def with_constants(chip: Chip, constants: Constants) -> Chip:
     if chip.policy.exchange is None:
         return chip
     linear = constants.linear
-    row_s = linear["ring_row_s"]
-    spill = linear["ring_spilled_row_s"] / row_s if row_s else 1.0
-    named = {field.name: linear.get(field.name, 0.0) for field in dataclasses.fields(ExchangePolicy)}
+    named = {field.name: linear[field.name] for field in dataclasses.fields(ExchangePolicy)}
     policy = dataclasses.replace(
         chip.policy,
         block_s=linear["block_s"],
         call_s=linear["call_s"],
-        host_bytes_per_second=1 / max(linear["host_s_per_byte"], 1e-12),
-        exchange=ExchangePolicy(**(named | {"spill_factor": max(1.0, spill)})),
+        release_growth=constants.release,
+        host_bytes_per_second=chip.facts[HOST].value / max(linear["host_s_per_byte"], 1e-12),
+        exchange=ExchangePolicy(**named),
     )
     if chip.name != "inf1":
         chip = with_efficiencies(chip, constants.tensor, constants.vector)

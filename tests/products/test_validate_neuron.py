@@ -1,0 +1,146 @@
+"""Published figures of models on Neuron: rows to calls, exchanges between shards, constants found again."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from anychip import chips
+from anychip.products.validate.kinds import KINDS, reading
+from anychip.products.validate.neuron import CALLS, Predictor, Served, aging, predict
+from anychip.products.validate.neuron_calls import Work
+from anychip.products.validate.neuron_search import LINEAR, Constants, found, with_constants
+from anychip.products.validate.question import Reading, catalogue_chip
+
+COLUMNS = (
+    "chip", "phase", "model", "batch", "seq_len", "metric", "value", "unit", "extra", "inflight", "cores",
+    "sdk_version", "price_usd_h_ri",
+)  # fmt: skip
+ROW = {
+    "chip": "inferentia2", "phase": "inference", "model": "bert-base-cased", "batch": "8.0", "seq_len": "128",
+    "metric": "throughput", "value": "2826.9", "unit": "inf/s", "extra": "task=Raw Output (AutoModel)",
+    "inflight": "2.0", "cores": "2", "sdk_version": "2.22.0", "price_usd_h_ri": "0.328",
+}  # fmt: skip
+
+
+def read(folder: Path, *rows: dict[str, str]) -> Reading:
+    path = folder / "neuron.csv"
+    lines = [",".join(COLUMNS), *(",".join(row[name] for name in COLUMNS) for row in rows)]
+    path.write_text("\n".join(lines) + "\n")
+    (kind,) = (kind for kind in KINDS if kind.name == "neuron")
+    return reading(path, kind, 20e-6)
+
+
+def served(folder: Path, **changed: str) -> Served:
+    (asked,) = read(folder, ROW | changed).questions
+    assert isinstance(asked, Served)
+    return asked
+
+
+def test_an_encoder_row_asks_for_one_call(tmp_path: Path) -> None:
+    asked = served(tmp_path)
+    assert (asked.chip, asked.work) == ("inf2", Work("bert-base", "forward", 8, 128))
+    assert (asked.inflight, asked.cores, asked.rate) == (2.0, 2, True)
+    assert asked.kind == "neuron encoders"
+    assert served(tmp_path, metric="latency_p99").kind == "neuron encoders, tails and costs"
+
+
+def test_one_batch_split_over_all_cores(tmp_path: Path) -> None:
+    asked = served(tmp_path, chip="inferentia1", batch="128.0", cores="16", inflight="0.99")
+    assert asked.work.batch == 8
+    assert asked.inflight == 16
+
+
+def test_prompts_and_tokens_are_compiled_for_powers_of_two(tmp_path: Path) -> None:
+    extra = "task=Text Generation;input_len=1000;output_len=24;tp=24"
+    row = {"model": "Llama-2-13b", "extra": extra, "batch": "1.0", "seq_len": "4096"}
+    assert served(tmp_path, **row, metric="ttft_p50").work == Work("llama-2-13b", "prefill", 1, 1024, 24)
+    assert served(tmp_path, **row, metric="tpot_p50").work == Work("llama-2-13b", "decode", 1, 1024, 24)
+    longest = row | {"extra": extra.replace("1000", "9000"), "seq_len": "12800"}
+    assert served(tmp_path, **longest, metric="ttft_p50").work.tokens == 12800, "cut at the longest"
+    whole = served(tmp_path, **row, metric="output_token_throughput")
+    assert whole.prompt == Work("llama-2-13b", "prefill", 1, 1024, 24)
+
+
+def test_rows_that_ask_nothing_say_why(tmp_path: Path) -> None:
+    llama = {"model": "Llama-2-13b"}
+    done = read(
+        tmp_path,
+        ROW | {"model": "PixArt Alpha"},
+        ROW | llama | {"metric": "tpot_p50"},
+        ROW | llama | {"metric": "latency_per_token_p50"},
+        ROW | {"sdk_version": "Data Parallel"},
+        ROW | {"chip": "inferentia9"},
+        ROW | {"value": "0"},
+    )
+    reasons = [each.reason for each in done.excluded]
+    assert reasons == ["workload", "workload", "measurement", "measurement", "chip"]
+    assert [str(each) for each in done.broken] == [
+        "neuron.csv: line 7, column value: 0 is impossible; it must be > 0"
+    ]
+
+
+def test_a_small_bert_is_predicted_close_to_the_published_row(tmp_path: Path) -> None:
+    done, left = predict([served(tmp_path)])
+    assert not left
+    assert abs(done[0].error) < 0.15, "AWS Neuron benchmarks, inf2.xlarge: 2,827 inferences a second"
+
+
+def test_waiting_requests_lengthen_latency_and_not_throughput(tmp_path: Path) -> None:
+    answers = Predictor()
+    few, many = (served(tmp_path, metric="latency_p50", inflight=text) for text in ("2.0", "4.0"))
+    assert answers.value(many) == pytest.approx(2 * answers.value(few))
+    rates = [answers.value(served(tmp_path, inflight=text)) for text in ("2.0", "4.0")]
+    assert rates[0] == pytest.approx(rates[1])
+
+
+def test_older_compilers_make_slower_programs() -> None:
+    chip = catalogue_chip("inf2")
+    assert aging(chip, (2, 22, 0)) == aging(chip, (2, 28, 0)) == aging(chip, ()) == 1.0
+    assert aging(chip, (2, 12, 0)) == pytest.approx(1 + 10 * chip.policy.release_growth)
+
+
+def test_the_search_finds_constants_that_made_the_rows() -> None:
+    """Rows made with other constants: linear ones are found again, engines to their grid."""
+    linear = dict.fromkeys(LINEAR, 0.0) | {"block_s": 12e-6, "call_s": 300e-6, "host_s_per_byte": 6e-10}
+    true = Constants(0.9, 0.8, 0.0, linear)
+    rows: list[Served] = []
+    for name in ("inf2", "trn1"):
+        chip = with_constants(catalogue_chip(name), true)
+        for architecture in ("distilbert-base", "minilm-l6-h384", "minilm-l12-h384"):
+            for batch in (1, 4, 16):
+                work = Work(architecture, "forward", batch, 128)
+                rows.append(
+                    Served(
+                        file="made", line=len(rows), kind="neuron encoders", chip=name, dtype="bf16",
+                        subject=architecture, metric="throughput", unit="inf/s", rate=True, work=work,
+                        measured=batch / CALLS.seconds(chip, work),
+                    )
+                )  # fmt: skip
+    again = found(rows)
+    assert again.release == 0.0
+    for row in rows:
+        chip = with_constants(catalogue_chip(row.chip), again)
+        rate = row.work.batch / CALLS.seconds(chip, row.work)
+        assert rate == pytest.approx(row.measured, rel=0.04)
+
+
+def test_more_shards_of_a_model_hold_less_and_exchange() -> None:
+    chip = catalogue_chip("inf2")
+    whole = CALLS.seconds(chip, Work("llama-3.2-1b", "decode", 1, 256))
+    parts = CALLS.seconds(chip, Work("llama-3.2-1b", "decode", 1, 256, 4))
+    exchanges = 2 * 16 * chip.policy.exchange.latency_s if chip.policy.exchange else 0.0
+    assert whole / 4 < parts < whole
+    assert parts > whole / 4 + 0.9 * exchanges
+    without = chip.altered(policy=dataclasses.replace(chip.policy, exchange=None))
+    assert CALLS.seconds(without, Work("llama-3.2-1b", "decode", 1, 256, 4)) < parts - 0.9 * exchanges
+
+
+def test_every_chip_of_the_family_states_its_ring() -> None:
+    for name in ("inf1", "inf2", "trn1", "trn2", "trn3"):
+        assert chips.by_name(name).facts["chip_ring"].value >= 2
