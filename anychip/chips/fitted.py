@@ -180,6 +180,9 @@ NEURON_HOST_BYTES_PER_VCPU = _fact(2.36e9, "byte/s", _ENCODERS, 1.6e9, 4.2e9)
 #: By how much a call takes longer for every minor release of the compiler before `NEURON_SETTLED_RELEASE`.
 NEURON_RELEASE_GROWTH = _fact(0.014, "1", _ENCODERS, 0.010, 0.018)
 NEURON_SETTLED_RELEASE = 22
+_TRAINING = Source("fitted", "neuron_published.csv: BERT-Large pre-training rows of trn1, by hand", _READ_ON)
+#: Bytes a second at which one core of trn1 sums gradients with its copies, in one instance or several.
+NEURON_GRADIENT_BYTES_PER_SECOND = _fact(3.0e9, "byte/s", _TRAINING, 2.0e9, 7.0e9)
 _DECODE = Source(
     "fitted", "neuron_published.csv: LLM time per output token, inf2 and trn1 (44 rows)", _READ_ON
 )

@@ -112,8 +112,8 @@ def test_the_search_finds_constants_that_made_the_rows() -> None:
     rows: list[Served] = []
     for name in ("inf2", "trn1"):
         chip = with_constants(catalogue_chip(name), true)
-        for architecture in ("distilbert-base", "minilm-l6-h384", "minilm-l12-h384"):
-            for batch in (1, 4, 16):
+        for architecture in ("minilm-l6-h384", "minilm-l12-h384"):
+            for batch in (1, 24):
                 work = Work(architecture, "forward", batch, 128)
                 rows.append(
                     Served(

@@ -18,7 +18,8 @@ from anychip.errors import AnychipError, InvalidInput, MissingTool
 from anychip.frontends.torch.model_inputs import Sizes, inputs_of, sizes_of
 from anychip.programs.graph import Graph
 
-Phase = Literal["forward", "prefill", "decode", "train"]
+#: `gradients` is a training step without its optimizer, as micro-batches before the last one run it.
+Phase = Literal["forward", "prefill", "decode", "train", "gradients"]
 PHASES: tuple[Phase, ...] = ("forward", "prefill", "decode", "train")
 
 
@@ -243,8 +244,8 @@ def _captured(
 def _played(model: Any, phase: Phase, inputs: dict[str, Any]) -> None:
     import torch
 
-    if phase == "train":
-        _trained(model, inputs)
+    if phase in ("train", "gradients"):
+        _trained(model, inputs, steps=phase == "train")
         return
     with torch.no_grad():
         _called(model, phase, inputs)
@@ -266,16 +267,17 @@ def _called(model: Any, phase: Phase, inputs: Any) -> None:
             output.to("cpu")
 
 
-def _trained(model: Any, inputs: Any) -> None:
-    """One step of AdamW on the mean of whatever real numbers the model gives first."""
+def _trained(model: Any, inputs: Any, *, steps: bool) -> None:
+    """Gradients of the mean of whatever real numbers the model gives first, and a step of AdamW."""
     import torch
 
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4) if steps else None
     outputs = model(**inputs)
     given = outputs.values() if hasattr(outputs, "values") else outputs
     first = next(each for each in given if isinstance(each, torch.Tensor) and each.requires_grad)
     first.float().mean().backward()
-    optimizer.step()
+    if optimizer is not None:
+        optimizer.step()
 
 
 def _cached(model: Any, sizes: Sizes) -> Callable[[], dict[str, Any]]:

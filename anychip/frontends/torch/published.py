@@ -47,6 +47,7 @@ class Workload:
         batch: sequences or images.
         tokens: length of the sequence or of the cache; ignored for images.
         shards: tensor-parallel degree; the Graph is that of one shard.
+        layers: of one stage of a pipeline; 0: all.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Workload:
     batch: int
     tokens: int
     shards: int = 1
+    layers: int = 0
 
 
 _LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
@@ -92,6 +94,12 @@ def _opt(hidden: int, layers: int, heads: int) -> Architecture:
 ARCHITECTURES: dict[str, Architecture] = {
     "bert-base": _BERT,
     "bert-large": _BERT_LARGE,
+    "bert-large-pretraining": Architecture("BertForPreTraining", "BertConfig", _LARGE),
+    "gpt3-6.7b": _opt(4096, 32, 32),
+    "gpt3-23b": _opt(6144, 48, 64),
+    "gpt3-175b": _opt(12288, 96, 96),
+    "gpt-neox-6.9b": _opt(4096, 32, 32),
+    "gpt-neox-20b": _opt(6144, 44, 64),
     "bert-base-classifier": Architecture("BertForSequenceClassification", "BertConfig"),
     "bert-base-multilingual": Architecture("BertModel", "BertConfig", {"vocab_size": 119547}),
     "distilbert-base": _DISTIL,
@@ -199,9 +207,9 @@ def graph_of(workload: Workload) -> Graph:
         MissingTool: `transformers` is not installed.
     """
     architecture = _architecture(workload.name)
-    phase = "prefill" if architecture.decodes and workload.phase == "forward" else workload.phase
+    phase: Phase = "prefill" if architecture.decodes and workload.phase == "forward" else workload.phase
     return recorded(
-        _model(workload.name, workload.shards),
+        _model(workload.name, workload.shards, workload.layers, workload.phase in ("train", "gradients")),
         name=workload.name,
         phase=phase,
         batch=workload.batch,
@@ -211,8 +219,8 @@ def graph_of(workload: Workload) -> Graph:
 
 
 @lru_cache(maxsize=1)
-def _model(name: str, shards: int) -> Any:
-    """The model on the device, without values."""
+def _model(name: str, shards: int, layers: int, trains: bool) -> Any:
+    """The model on the device, without values; models that train keep everything in bf16."""
     try:
         import transformers
     except ImportError as error:
@@ -223,12 +231,13 @@ def _model(name: str, shards: int) -> Any:
 
     transformers.utils.logging.set_verbosity_error()
     architecture = _architecture(name)
-    whole = getattr(transformers, architecture.config)(**architecture.fields)
+    fields = dict(architecture.fields) | ({"num_hidden_layers": layers} if layers else {})
+    whole = getattr(transformers, architecture.config)(**fields)
     kind = getattr(transformers, architecture.model)
     part = shard_config(whole, shards)
     with torch.device("meta"):
-        model = kind(part).eval()
-    if architecture.decodes:
+        model = kind(part).train(trains)
+    if architecture.decodes or trains:
         model = model.to(torch.bfloat16)
     if shards > 1:
         exchange_results(model, kind, whole, part, shards)

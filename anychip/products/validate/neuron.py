@@ -16,6 +16,7 @@ from anychip.chips import Chip
 from anychip.errors import AnychipError
 from anychip.products.validate.mapping import settled
 from anychip.products.validate.neuron_calls import Calls, Work
+from anychip.products.validate.neuron_training import Step, step_seconds
 from anychip.products.validate.operators import chip_named
 from anychip.products.validate.question import (
     ChipOf,
@@ -52,6 +53,7 @@ class Served(Question):
         cores: of the instance, that take requests side by side.
         price_usd_h: of the instance, where costs were measured.
         sdk: version of the compiler, as numbers.
+        step: of a training run; None for inference.
     """
 
     work: Work
@@ -61,6 +63,7 @@ class Served(Question):
     cores: int = 1
     price_usd_h: float = 0.0
     sdk: tuple[int, ...] = ()
+    step: Step | None = None
 
 
 def read(file: str, row: Row, shortest_s: float) -> Served:
@@ -80,6 +83,8 @@ def read(file: str, row: Row, shortest_s: float) -> Served:
         "rate": "throughput" in row["metric"],
     }  # fmt: skip
     batch = round(number(row, "batch", otherwise=1.0, least=1.0))
+    if row["phase"] == "training":
+        return _trained(row, said, named, batch, common)
     if said.get("phase") == "generate":
         return _generated(row, said, named, batch, common)
     return _called(row, said, named, batch, common)
@@ -128,6 +133,38 @@ def _generated(
     )
 
 
+def _trained(
+    row: Row, said: Mapping[str, str], named: Mapping[str, str], batch: int, common: dict[str, Any]
+) -> Served:
+    """A step of a training run on many cores."""
+    kind = said["class"]
+    if not row["metric"].startswith("training_throughput"):
+        raise Out("measurement", f"{row['metric']}: derived from the throughput beside it", kind)
+    topology = named.get("topology", "")
+    shards, stages = _degree(topology, "TP"), _degree(topology, "PP")
+    cores = round(number(row, "cores", least=1.0))
+    whole = round(number(row, "batch", otherwise=float(said.get("global_batch", 0)) or None, least=1.0))
+    tokens = round(number(row, "seq_len", otherwise=float(said.get("tokens", 128)), least=1.0))
+    layers = int(said.get("layers", 0)) // stages if stages > 1 else 0
+    micro = int(float(named.get("microbatch", "1")))
+    copies = max(1, cores // (shards * stages))
+    work = Work(said["architecture"], "gradients", micro, tokens, shards, layers)
+    step = Step(
+        batch=whole,
+        micro_batches=max(1, round(whole / (copies * micro))),
+        stages=stages,
+        copies=copies,
+        divides_optimizer="optimizer" in row["dtype"].casefold(),
+    )
+    return _finished(row, kind, work, common, named=named, step=step)
+
+
+def _degree(topology: str, name: str) -> int:
+    """A degree of parallelism as topologies spell it: ``TP=8`` or ``8xNC(TP)``."""
+    match = re.search(rf"{name}\s*=\s*(\d+)|(\d+)x(?:NC)?\({name}\)", topology)
+    return 1 if match is None else int(match.group(1) or match.group(2))
+
+
 def _finished(
     row: Row, kind: str, work: Work, common: dict[str, Any], *, named: Mapping[str, str], **more: Any
 ) -> Served:
@@ -158,6 +195,8 @@ class Predictor:
         chip = self._chip_of(row.chip)
         age = aging(chip, row.sdk)
         call_s = age * self._calls.seconds(chip, row.work)
+        if row.step is not None:
+            return row.step.batch / (age * step_seconds(self._calls, chip, row.work, row.step))
         batch = row.work.batch
         if row.prompt is not None:
             whole_s = age * self._calls.seconds(chip, row.prompt) + row.output_tokens * call_s

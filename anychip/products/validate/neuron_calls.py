@@ -16,7 +16,7 @@ from anychip.compile import Lowering
 from anychip.compile.fuse import Group, grouped
 from anychip.frontends.torch.models import Phase
 from anychip.frontends.torch.published import Workload, graph_of
-from anychip.programs.graph import Graph
+from anychip.programs.graph import Graph, Segment
 from anychip.simulate import Player
 
 
@@ -30,6 +30,7 @@ class Work:
         batch: sequences or images.
         tokens: of the sequence, prompt or cache.
         shards: tensor-parallel degree.
+        layers: of one stage of a pipeline; 0: all.
     """
 
     architecture: str
@@ -37,6 +38,7 @@ class Work:
     batch: int
     tokens: int
     shards: int = 1
+    layers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,12 @@ class Recorded:
     Args:
         groups: of forms that run as one kernel, and how often each does.
         host_bytes: that cross to the host and back.
+        parameter_bytes: of this shard's weights.
     """
 
     groups: tuple[tuple[Group, int], ...]
     host_bytes: int
+    parameter_bytes: int
 
 
 @dataclass(slots=True)
@@ -93,7 +97,8 @@ class Calls:
             for group in per_segment[index]:
                 groups[group.work] = (group, groups.get(group.work, (group, 0))[1] + 1)
         moved = sum(each.to_host_bytes + each.to_device_bytes for each in graph.transfers)
-        return Recorded(tuple(groups.values()), moved)
+        weights = max(map(_parameter_bytes, graph.segments), default=0)
+        return Recorded(tuple(groups.values()), moved, weights)
 
     def pricer(self, chip: Chip) -> tuple[Chip, Lowering, Player]:
         """What lowers and simulates for a chip."""
@@ -106,4 +111,12 @@ class Calls:
 @lru_cache(maxsize=2)
 def _graph(work: Work) -> Graph:
     """The recording; neighbours in order of work differ in the chip alone."""
-    return graph_of(Workload(work.architecture, work.phase, work.batch, work.tokens, work.shards))
+    return graph_of(
+        Workload(work.architecture, work.phase, work.batch, work.tokens, work.shards, work.layers)
+    )
+
+
+def _parameter_bytes(segment: Segment) -> int:
+    """Bytes of the weights that a segment reads, each counted once."""
+    sizes = {each.storage: each.size_bytes for each in segment.values if each.kind == "parameter"}
+    return sum(sizes.values())
