@@ -38,6 +38,8 @@ from anychip.programs.program import Grid, Instruction, Item, Loop, Nest, Slot
 _RESULTS, _COLUMNS = 512 * 512, 512
 #: Vector operations on one attention score (scale and mask, maximum, normalise, transpose) and curves.
 _SCORE_OPERATIONS, _SCORE_CURVES = 4, 1
+#: Keys of a piece that fill an array.
+_FULL_KEYS = 128
 #: Factor on the arithmetic of attention for its backward pass.
 _BACKWARD = 2.5
 
@@ -293,12 +295,15 @@ def _attention(writer: BlockWriter, form: Attention, state: Residency) -> None:
         items: list[Item] = []
         if multiplies(chip, name):
             minimum = getattr(unit, "minimum_cycles", 1)
-            streamed = ceil(heads * max(form.queries, minimum) * factor)
-            keys = ceil(form.keys * share)
-            turned = heads * ceil_div(form.queries, 128) * ceil_div(keys, 128) * min(128, form.queries)
+            # Pieces are some of the keys where those still fill the array, else some of the heads.
+            by_keys = form.keys * share >= _FULL_KEYS
+            rows = heads * factor * (1.0 if by_keys else share)
+            keys = ceil(form.keys * share) if by_keys else form.keys
+            streamed = ceil(rows * max(form.queries, minimum))
+            turned = ceil_div(form.queries, 128) * ceil_div(keys, 128) * min(128, form.queries)
             extents = [
                 (streamed, keys, form.width),
-                (ceil(turned * factor), 128, 128),
+                (ceil(rows * turned), 128, 128),
                 (streamed, form.value_width, keys),
             ]
             items += [
