@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from anychip.blocks import DmaEngine, DotUnit, Link, MatrixEngine, Memory, SystolicArray, VectorUnit
 from anychip.chips import Chip, Engine, Power
+from anychip.compile.collective import OverheadParts, ring_steps
+from anychip.compile.layout import local_memory
 from anychip.facts import Fact
 from anychip.operators import Contract, Form
 from anychip.profile.pieces import add, cut, usual
@@ -28,10 +30,12 @@ class Exchange:
     Args:
         messages: all-reduces.
         size_bytes: of all their operands together.
+        rows: of all their operands together.
     """
 
     messages: int
     size_bytes: int
+    rows: int = 0
 
 
 def joined(chip: Chip, count: int) -> Chip:
@@ -119,31 +123,46 @@ def exchange_of(graph: Graph, forms: Sequence[Sequence[tuple[Form, ...]]]) -> Ex
     pieces = cut(graph)
     steady = usual(pieces.repeated)
     piece = add(steady or (pieces.setup, pieces.rest))
-    sums = [0, 0]
+    sums = [0, 0, 0]
     for index, plays in piece.plays.items():
         for at, amount in enumerate(_weighted_outputs(graph.segments[index], forms[index])):
             sums[at] += plays * amount
-    messages, size_bytes = (each // max(1, len(steady)) for each in sums)
-    return Exchange(messages // 2, size_bytes // 2)
+    messages, size_bytes, rows = (each // max(1, len(steady)) for each in sums)
+    return Exchange(messages // 2, size_bytes // 2, rows // 2)
 
 
-def _weighted_outputs(segment: Segment, meant: Sequence[tuple[Form, ...]]) -> tuple[int, int]:
-    messages = size_bytes = 0
+def _weighted_outputs(segment: Segment, meant: Sequence[tuple[Form, ...]]) -> tuple[int, int, int]:
+    """Contractions with weights, and the bytes and rows of their results."""
+    messages = size_bytes = rows = 0
     for node, forms in zip(segment.nodes, meant, strict=True):
         if not any(segment.values[view.value].kind == "parameter" for view in node.inputs):
             continue
         if forms and isinstance(forms[0], Contract):
             messages += 1
             size_bytes += forms[0].result.bytes
-    return messages, size_bytes
+            rows += forms[0].problems * forms[0].m
+    return messages, size_bytes, rows
 
 
 def exchange_seconds(chip: Chip, count: int, exchange: Exchange, latency_s: float = 10e-6) -> float | None:
-    """Time of the all-reduces on a ring; None if the chip's link to its neighbours is unknown."""
+    """Time of the all-reduces on a ring; None if the chip's link to its neighbours is unknown.
+
+    Families whose exchanges were measured take what their policy says, as the simulator does; `latency_s` is
+    that of others.
+    """
     link: Fact | None = chip.facts.get(CHIP_LINK)
     if count == 1:
         return 0.0
     if link is None:
         return None
     moved = 2 * (count - 1) / count * exchange.size_bytes
+    policy = chip.policy.exchange
+    if policy is not None and exchange.messages:
+        parts = OverheadParts(
+            rows=max(1, exchange.rows // exchange.messages),
+            sequences=1,
+            steps=ring_steps(chip, count * chip.cores),
+            fits=exchange.size_bytes // exchange.messages <= chip.memories[local_memory(chip)].capacity_bytes,
+        )
+        latency_s = parts.seconds(policy)
     return moved / link.value + exchange.messages * latency_s
