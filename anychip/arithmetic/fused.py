@@ -241,7 +241,8 @@ class _Planner:
             raise _NotInCore  # nothing but constants
         if vector and len(resolved) == 1 and not resolved[0].vector:
             raise _NotInCore
-        key = (step.operation, *map(id, resolved))
+        # A load is made anew in each phase, and is the same value all the same.
+        key = (step.operation, *((id(v) if v.source < 0 else ("load", v.source)) for v in resolved))
         known = self.known(key, where)
         if known is None:
             known = where.known[key] = _Value(truth, vector, phase=self.phase)
