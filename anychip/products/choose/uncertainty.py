@@ -11,7 +11,7 @@ from anychip.chips import Chip
 from anychip.facts import Fact, Source
 from anychip.profile.profile import Range
 
-_READ_ON = "2026-11-23"
+_READ_ON = "2026-11-28"
 
 
 def _held_out(low: float, high: float, rows: str) -> Fact:
@@ -23,8 +23,8 @@ def _judged(factor: float, why: str) -> Fact:
     return Fact(1.0, "x", Source("assumed", why, _READ_ON), 1 / factor, factor)
 
 
-_TENSOR_CORES = _held_out(0.86, 1.16, "314 fp16 linear calls on A100 and A40 (gpu_ops.csv)")
-_CUDA_CORES = _held_out(0.80, 1.57, "1,201 fp32 linear calls on seven GPUs (gpu_ops.csv)")
+_TENSOR_CORES = _held_out(0.89, 1.22, "314 fp16 linear calls on A100 and A40 (gpu_ops.csv)")
+_CUDA_CORES = _held_out(0.82, 1.50, "860 fp32 linear calls on five NVIDIA GPUs (gpu_ops.csv)")
 _AMD = _judged(1.6, "MI100 and MI210 were measured in fp32 alone: that interval, made symmetric")
 _NEURON = _judged(
     1.2, "errors of encoders, vision and language models on inf2 and trn1, constants fitted to them"
