@@ -6,6 +6,7 @@ one shard of a tensor-parallel group: heads, hidden units and vocabulary divided
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -242,3 +243,7 @@ def _model(name: str, shards: int, layers: int, trains: bool) -> Any:
     if shards > 1:
         exchange_results(model, kind, whole, part, shards)
     return on_device(model)
+
+
+# Tensors of a model that outlived the interpreter would complain while it is torn down.
+atexit.register(_model.cache_clear)
