@@ -82,6 +82,7 @@ def searched(rows: Sequence[Question], tell: Tell) -> Callable[[Chip], Chip]:
         for row in rows
         if isinstance(row, Served)
         and row.chip in _FITTED
+        and row.step is None
         and row.prompt is None
         and not row.price_usd_h
         and "tails" not in row.kind
