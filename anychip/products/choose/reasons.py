@@ -102,7 +102,13 @@ def _batch(placed: Sequence[Candidate], unit: str, objective: Objective, questio
         )
         yield f"Batch: the best at each is {told}."
         return
-    if objective not in ("time", "cost") or question.requests_per_second is not None:
+    if question.requests_per_second is not None:
+        return
+    if objective in ("energy", "carbon"):
+        yield (
+            f"Batch: launches are {first.launch_share:.0%} of its time, in which it draws idle power alone; "
+            "a batch that hides them saves no more than that."
+        )
         return
     if max(each.launch_share for each in placed[:5]) < _LITTLE:
         yield f"Batch: launches are {first.launch_share:.0%} of its time, so hiding them changes nothing."
