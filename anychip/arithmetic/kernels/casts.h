@@ -4,8 +4,8 @@
 #include <cstring>
 
 #include "core.h"
-#include "casts512.h"
 #include "philox.h"
+#include "casts512.h"
 
 namespace ANYCHIP_PATH {
 
@@ -59,6 +59,12 @@ struct Randomness {
     void counted(uint64_t first, uint32_t *out) {
         alignas(64) uint32_t words[64];
         if (c.word_bits == 32) {
+#if defined(__AVX512F__)
+            for (int g = 0; g < kBlock / 64; g += 2)
+                philox_groups<rounds, 2>((first / 64 + g) * 16, c.tensor, c.step, c.seed_low, c.seed_high,
+                                         out + 64 * g);
+            return;
+#endif
             for (int g = 0; g < kBlock / 64; ++g)
                 philox_group<rounds>((first / 64 + g) * 16, c.tensor, c.step, c.seed_low, c.seed_high, out + 64 * g);
             return;
@@ -272,8 +278,14 @@ static inline bool is_wide(const Cast &c) {
 template <bool codes, typename Out>
 static void bf16_stochastic(const Cast &c, const float *in, Out *out, uint64_t first, int64_t n) {
     // Whole groups of 128 elements; 16 random bits each, added below the kept bits.
+    int64_t done = 0;
+#if defined(__AVX512F__)
+    const bool ten = c.generator == PHILOX10;
+    for (; done + 256 <= n; done += 256)
+        (ten ? bf16_stochastic512<10, 2, Out> : bf16_stochastic512<7, 2, Out>)(c, in + done, out + done, first + done);
+#endif
     alignas(64) uint32_t words[64];
-    for (int64_t g = 0; g < n; g += 128) {
+    for (int64_t g = done; g < n; g += 128) {
         const uint64_t block = (first + g) / 128 * 16;
         if (c.generator == PHILOX10)
             philox_group<10>(block, c.tensor, c.step, c.seed_low, c.seed_high, words);
@@ -346,8 +358,12 @@ static void cast_array(const Cast *c, const float *in, Out *out, int64_t first, 
     in += first;
     out += first;
     if (c->direction == NEAREST_EVEN && is_plain_bf16(*c)) {
+        int64_t done = 0;
+#if defined(__AVX512F__)
+        if (codes == (sizeof(Out) == 2)) bf16_nearest512(in, out, done = n / 32 * 32);
+#endif
 #pragma GCC ivdep
-        for (int64_t i = 0; i < n; ++i) {
+        for (int64_t i = done; i < n; ++i) {
             const uint32_t code = to_bf16(bits_of(in[i]));
             out[i] = (Out)(codes ? code : code << 16);
         }
@@ -397,6 +413,36 @@ static void decode16(const float *table, const uint16_t *in, float *out, int64_t
     }
 #pragma GCC ivdep
     for (int64_t i = first; i < last; ++i) out[i] = float_of((uint32_t)in[i] << 16);
+}
+
+// Copies past the caches; a store fence is the caller's.
+static void stream(void *to, const void *from, int64_t bytes) {
+#if defined(__x86_64__)
+#if defined(__AVX512F__)
+    constexpr int64_t kWide = 64;
+    const auto wide = [](char *out, const char *in) {
+        _mm512_stream_si512(reinterpret_cast<__m512i *>(out), _mm512_loadu_si512(in));
+    };
+#elif defined(__AVX2__)
+    constexpr int64_t kWide = 32;
+    const auto wide = [](char *out, const char *in) {
+        _mm256_stream_si256(reinterpret_cast<__m256i *>(out), _mm256_loadu_si256(reinterpret_cast<const __m256i *>(in)));
+    };
+#else
+    constexpr int64_t kWide = 16;
+    const auto wide = [](char *out, const char *in) {
+        _mm_stream_si128(reinterpret_cast<__m128i *>(out), _mm_loadu_si128(reinterpret_cast<const __m128i *>(in)));
+    };
+#endif
+    char *out = static_cast<char *>(to);
+    const char *in = static_cast<const char *>(from);
+    int64_t i = std::min<int64_t>((int64_t)(-(uintptr_t)out & (kWide - 1)), bytes);
+    std::memcpy(out, in, (size_t)i);
+    for (; i + kWide <= bytes; i += kWide) wide(out + i, in + i);
+    std::memcpy(out + i, in + i, (size_t)(bytes - i));
+#else
+    std::memcpy(to, from, (size_t)bytes);
+#endif
 }
 
 }  // namespace ANYCHIP_PATH

@@ -120,6 +120,7 @@ struct Path {
     void (*to_codes16)(const Cast *, const float *, uint16_t *, int64_t first, int64_t last);
     void (*decode8)(const float *table, const uint8_t *, float *, int64_t first, int64_t last);
     void (*decode16)(const float *table, const uint16_t *, float *, int64_t first, int64_t last);
+    void (*stream)(void *to, const void *from, int64_t bytes);  // past the caches, where the processor can
     void (*product)(const Product *, int64_t batch, int64_t row0, int64_t row1, int64_t col0, int64_t col1);
     int64_t row_grain, column_grain;
     void (*sum)(const Sum *, int64_t first, int64_t last);

@@ -184,23 +184,6 @@ constexpr int64_t kStreamBytes = 8 << 20;
 constexpr int64_t kPiece = 512;    // elements put together before they are streamed
 constexpr int64_t kAhead = 16384;  // bytes by which reading runs ahead; the hardware stops at every page
 
-template <typename Out>
-void stream(Out *to, const Out *from, int64_t n) {
-#if defined(__SSE2__)
-    char *out = reinterpret_cast<char *>(to);
-    const char *in = reinterpret_cast<const char *>(from);
-    int64_t bytes = n * (int64_t)sizeof(Out);
-    const int64_t head = std::min<int64_t>((int64_t)(-(uintptr_t)out & 15), bytes);
-    std::memcpy(out, in, (size_t)head);
-    int64_t i = head;
-    for (; i + 16 <= bytes; i += 16)
-        _mm_stream_si128(reinterpret_cast<__m128i *>(out + i), _mm_loadu_si128(reinterpret_cast<const __m128i *>(in + i)));
-    std::memcpy(out + i, in + i, (size_t)(bytes - i));
-#else
-    std::memcpy(to, from, (size_t)n * sizeof(Out));
-#endif
-}
-
 // Runs a cast chunk by chunk; `work(out, first, last)` writes out[first..last).
 template <typename Out, typename F>
 void written(int64_t n, Out *out, const void *in, int64_t in_size, const F &work) {
@@ -214,7 +197,7 @@ void written(int64_t n, Out *out, const void *in, int64_t in_size, const F &work
             if (end + kAhead / in_size <= n)
                 for (int64_t byte = 0; byte < (end - i) * in_size; byte += 64) __builtin_prefetch(next + byte, 0, 2);
             work(reinterpret_cast<Out *>(reinterpret_cast<uintptr_t>(piece) - (uintptr_t)i * sizeof(Out)), i, end);
-            stream(out + i, piece, end - i);
+            chosen->stream(out + i, piece, (end - i) * (int64_t)sizeof(Out));
         }
 #if defined(__SSE2__)
         _mm_sfence();

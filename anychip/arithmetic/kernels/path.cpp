@@ -96,6 +96,7 @@ extern "C" const Path JOIN(anychip_path_, ANYCHIP_PATH) = {
     ANYCHIP_PATH::to_codes16,
     ANYCHIP_PATH::decode8,
     ANYCHIP_PATH::decode16,
+    ANYCHIP_PATH::stream,
     ANYCHIP_PATH::product,
     ANYCHIP_PATH::R,
     ANYCHIP_PATH::kColumns,
