@@ -19,7 +19,7 @@ from anychip.arithmetic.order import Lanes, Order, Pairwise, Sequential, Tiles, 
 from anychip.arithmetic.reduction import Reduction
 from anychip.arithmetic.specified import SPECIFIED
 from anychip.errors import NotModelled, unknown_name
-from anychip.formats import CastRule, Float, Integer, compiled, fp32
+from anychip.formats import CastRule, Float, Integer, compiled, fp16, fp32
 from anychip.formats.casting import decode_codes, to_codes, to_values
 
 #: `Narrowing` in core.h.
@@ -141,7 +141,8 @@ def _storage(format: Float) -> tuple[int, int | None]:
         return compiled.KINDS["bf16"], None
     if format.bits > 16:
         raise NotModelled(f"storage of {format.name}: not by address; keep its values as fp32")
-    return compiled.KINDS["code8" if format.storage_bytes == 1 else "code16"], table_of(format).ctypes.data
+    kind = "fp16" if format == fp16 else "code8" if format.storage_bytes == 1 else "code16"
+    return compiled.KINDS[kind], table_of(format).ctypes.data
 
 
 @lru_cache(maxsize=64)

@@ -402,6 +402,19 @@ static void to_codes16(const Cast *c, const float *in, uint16_t *out, int64_t fi
 }
 
 static void decode8(const float *table, const uint8_t *in, float *out, int64_t first, int64_t last) {
+#if defined(__AVX512F__)
+    const Codes codes(table);
+    if (codes.fits) {
+        for (; first + 32 <= last; first += 32) {
+            const __m256i in32 = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(in + first));
+            const __m512i values = codes(_mm512_cvtepu8_epi16(in32));
+            for (int h = 0; h < 2; ++h) {
+                const __m256i half = h ? _mm512_extracti64x4_epi64(values, 1) : _mm512_castsi512_si256(values);
+                _mm512_storeu_si512(out + first + 16 * h, _mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+            }
+        }
+    }
+#endif
     for (int64_t i = first; i < last; ++i) out[i] = table[in[i]];
 }
 

@@ -204,5 +204,33 @@ static inline void bf16_stochastic512(const Cast &c, const float *in, Out *out, 
     }
 }
 
+// The values of 256 codes as bf16.
+struct Codes {
+    __m512i part[8];
+    bool fits;  // whether every value is one of bf16
+
+    explicit Codes(const float *values) {
+        __m512i lost = _mm512_setzero_si512();
+        for (int i = 0; i < 8; ++i) {
+            const __m512i low = _mm512_loadu_si512(values + 32 * i), high = _mm512_loadu_si512(values + 32 * i + 16);
+            lost = _mm512_or_si512(lost, _mm512_or_si512(low, high));
+            part[i] = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi32_epi16(_mm512_srli_epi32(low, 16))),
+                                         _mm512_cvtepi32_epi16(_mm512_srli_epi32(high, 16)), 1);
+        }
+        fits = !_mm512_test_epi32_mask(lost, _mm512_set1_epi32(0xFFFF));
+    }
+
+    // One value for each 16-bit lane, which holds a code.
+    __m512i operator()(__m512i code) const {
+        const __mmask32 second = _mm512_test_epi16_mask(code, _mm512_set1_epi16(64));
+        const __mmask32 upper = _mm512_test_epi16_mask(code, _mm512_set1_epi16(128));
+        const __m512i low = _mm512_mask_mov_epi16(_mm512_permutex2var_epi16(part[0], code, part[1]), second,
+                                                  _mm512_permutex2var_epi16(part[2], code, part[3]));
+        const __m512i high = _mm512_mask_mov_epi16(_mm512_permutex2var_epi16(part[4], code, part[5]), second,
+                                                   _mm512_permutex2var_epi16(part[6], code, part[7]));
+        return _mm512_mask_mov_epi16(low, upper, high);
+    }
+};
+
 }  // namespace ANYCHIP_PATH
 #endif

@@ -13,34 +13,6 @@ namespace ANYCHIP_PATH {
 // How an operand becomes bf16: it is stored so, it is fp32 that holds it, it is fp32 to be rounded, it is a code.
 enum Source { HELD, CUT, ROUNDED, LOOKED };
 
-// The values of 256 codes as bf16.
-struct Codes {
-    __m512i part[8];
-    bool fits;  // whether every value is one of bf16
-
-    explicit Codes(const float *values) {
-        __m512i lost = _mm512_setzero_si512();
-        for (int i = 0; i < 8; ++i) {
-            const __m512i low = _mm512_loadu_si512(values + 32 * i), high = _mm512_loadu_si512(values + 32 * i + 16);
-            lost = _mm512_or_si512(lost, _mm512_or_si512(low, high));
-            part[i] = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi32_epi16(_mm512_srli_epi32(low, 16))),
-                                         _mm512_cvtepi32_epi16(_mm512_srli_epi32(high, 16)), 1);
-        }
-        fits = !_mm512_test_epi32_mask(lost, _mm512_set1_epi32(0xFFFF));
-    }
-
-    // One value for each 16-bit lane, which holds a code.
-    __m512i operator()(__m512i code) const {
-        const __mmask32 second = _mm512_test_epi16_mask(code, _mm512_set1_epi16(64));
-        const __mmask32 upper = _mm512_test_epi16_mask(code, _mm512_set1_epi16(128));
-        const __m512i low = _mm512_mask_mov_epi16(_mm512_permutex2var_epi16(part[0], code, part[1]), second,
-                                                  _mm512_permutex2var_epi16(part[2], code, part[3]));
-        const __m512i high = _mm512_mask_mov_epi16(_mm512_permutex2var_epi16(part[4], code, part[5]), second,
-                                                   _mm512_permutex2var_epi16(part[6], code, part[7]));
-        return _mm512_mask_mov_epi16(low, upper, high);
-    }
-};
-
 static inline __m512i rounded_to_bf16(__m512i bits) {
     const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
     const __m512i sum = _mm512_add_epi32(_mm512_add_epi32(bits, odd), _mm512_set1_epi32(0x7FFF));
@@ -80,14 +52,6 @@ static inline __m512i pairs(const Codes *codes, const char *at, __mmask32 lanes)
     return _mm512_rol_epi32(both, 16);
 }
 
-static inline void turn_halves(float *packed, int64_t stride, int count) {
-    for (int j = 0; j < 16; ++j) {
-        float *at = packed + j * stride;
-        const __mmask16 lanes = count == 16 ? 0xFFFF : 0xFF;
-        _mm512_mask_storeu_epi32(at, lanes, _mm512_rol_epi32(_mm512_maskz_loadu_epi32(lanes, at), 16));
-    }
-}
-
 // packed[s * width + i] = elements 2 s (high) and 2 s + 1 (low) of x[base + i * across + k * along], i < count,
 // zeros beyond; an element beyond an odd depth is `pad`, which makes a zero product that changes no sum.
 template <int source>
@@ -121,8 +85,7 @@ static void pack_pairs(const Matrix &x, const Codes *codes, int64_t base, int64_
                 float *out = packed + k / 2 * width + i;
                 if (source == HELD && here == wide && left >= 32 && !(across & 1)) {
                     const float *in = reinterpret_cast<const float *>(at);
-                    (wide == 16 ? transpose16 : transpose8)(in, across / 2, out, width);
-                    turn_halves(out, width, (int)wide);
+                    (wide == 16 ? transpose16<true> : transpose8<true>)(in, across / 2, out, width);
                     continue;
                 }
                 const __mmask32 lanes = left >= 32 ? 0xFFFFFFFF : (__mmask32)((1u << left) - 1);
@@ -131,7 +94,7 @@ static void pack_pairs(const Matrix &x, const Codes *codes, int64_t base, int64_
                 for (int64_t row = here; row < wide; ++row)
                     _mm512_store_si512(staged + 16 * row, _mm512_setzero_si512());
                 if (left >= 31) {
-                    (wide == 16 ? transpose16 : transpose8)(staged, 16, out, width);
+                    (wide == 16 ? transpose16<> : transpose8<>)(staged, 16, out, width);
                 } else {
                     for (int64_t s = 0; s < (left + 1) / 2; ++s)
                         for (int64_t row = 0; row < wide; ++row) out[s * width + row] = staged[16 * row + s];

@@ -95,6 +95,9 @@ static inline float element(const Matrix &x, int64_t at) {
     if (kind == FP32) return static_cast<const float *>(x.data)[at];
     if (kind == BF16) return float_of((uint32_t) static_cast<const uint16_t *>(x.data)[at] << 16);
     if (kind == CODE8) return x.table[static_cast<const uint8_t *>(x.data)[at]];
+#if defined(__F16C__)
+    if (kind == FP16) return _cvtsh_ss(static_cast<const uint16_t *>(x.data)[at]);
+#endif
     return x.table[static_cast<const uint16_t *>(x.data)[at]];
 }
 
@@ -121,7 +124,14 @@ static inline __m512 lanes_of(const float *x, const float *y, const float *z, co
     return _mm512_mask_broadcast_f32x4(r, 0xF000, _mm_loadu_ps(w));
 }
 
+// The same with the two halves of each element exchanged, if so wanted.
+template <bool turned>
+static inline __m512 halves_turned(__m512 x) {
+    return turned ? _mm512_castsi512_ps(_mm512_rol_epi32(_mm512_castps_si512(x), 16)) : x;
+}
+
 // out[j * out_stride + i] = in[i * stride + j] for i, j < 16.
+template <bool turned = false>
 static inline void transpose16(const float *in, int64_t stride, float *out, int64_t out_stride) {
     for (int j = 0; j < 16; j += 4) {
         __m512 t[4], o[4];
@@ -130,11 +140,12 @@ static inline void transpose16(const float *in, int64_t stride, float *out, int6
             t[i] = lanes_of(at, at + 4 * stride, at + 8 * stride, at + 12 * stride);
         }
         transpose_lanes(t, o);
-        for (int i = 0; i < 4; ++i) _mm512_storeu_ps(out + (j + i) * out_stride, o[i]);
+        for (int i = 0; i < 4; ++i) _mm512_storeu_ps(out + (j + i) * out_stride, halves_turned<turned>(o[i]));
     }
 }
 
 // out[j * out_stride + i] = in[i * stride + j] for i < 8, j < 16.
+template <bool turned = false>
 static inline void transpose8(const float *in, int64_t stride, float *out, int64_t out_stride) {
     for (int j = 0; j < 16; j += 8) {
         __m512 t[4], o[4];
@@ -144,10 +155,21 @@ static inline void transpose8(const float *in, int64_t stride, float *out, int64
         }
         transpose_lanes(t, o);
         for (int i = 0; i < 4; ++i) {
-            _mm256_storeu_ps(out + (j + i) * out_stride, _mm512_castps512_ps256(o[i]));
-            _mm256_storeu_ps(out + (j + i + 4) * out_stride, _mm512_extractf32x8_ps(o[i], 1));
+            const __m512 x = halves_turned<turned>(o[i]);
+            _mm256_storeu_ps(out + (j + i) * out_stride, _mm512_castps512_ps256(x));
+            _mm256_storeu_ps(out + (j + i + 4) * out_stride, _mm512_extractf32x8_ps(x, 1));
         }
     }
+}
+#endif
+
+#if defined(__AVX512F__)
+// 16 neighbours of a 16-bit storage as fp32; absent ones are 0.
+template <int kind>
+static inline __m512 sixteen(const uint16_t *at, __mmask16 lanes) {
+    const __m256i codes = _mm256_maskz_loadu_epi16(lanes, at);
+    if (kind == FP16) return _mm512_cvtph_ps(codes);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(codes), 16));
 }
 #endif
 
@@ -173,13 +195,33 @@ static void pack_kind(const Matrix &x, int64_t base, int64_t across, int64_t alo
     } else {
         int64_t i = 0;
 #if defined(__AVX512F__)
+        if ((kind == BF16 || kind == FP16) && along == 1) {
+            alignas(64) float staged[16 * 16];
+            const uint16_t *in = static_cast<const uint16_t *>(x.data) + base;
+            for (; i + 8 <= count; i += i + 16 <= count ? 16 : 8) {
+                const int step = i + 16 <= count ? 16 : 8;
+                for (int64_t k = 0; k < depth; k += 16) {
+                    const int64_t here = std::min<int64_t>(16, depth - k);
+                    for (int l = 0; l < step; ++l)
+                        _mm512_store_ps(staged + 16 * l,
+                                        sixteen<kind>(in + (i + l) * across + k, (__mmask16)((1u << here) - 1)));
+                    float *out = packed + k * width + i;
+                    if (here == 16) {
+                        (step == 16 ? transpose16<> : transpose8<>)(staged, 16, out, width);
+                        continue;
+                    }
+                    for (int64_t j = 0; j < here; ++j)
+                        for (int l = 0; l < step; ++l) out[j * width + l] = staged[16 * l + j];
+                }
+            }
+        }
         if (kind == FP32 && along == 1)
             while (i + 8 <= count) {
                 const int step = i + 16 <= count ? 16 : 8;
                 const float *in = static_cast<const float *>(x.data) + base + i * across;
                 int64_t k = 0;
                 for (; k + 16 <= depth; k += 16)
-                    (step == 16 ? transpose16 : transpose8)(in + k, across, packed + k * width + i, width);
+                    (step == 16 ? transpose16<> : transpose8<>)(in + k, across, packed + k * width + i, width);
                 for (; k < depth; ++k)
                     for (int l = 0; l < step; ++l) packed[k * width + i + l] = in[l * across + k];
                 i += step;
@@ -208,6 +250,7 @@ static void pack(const Matrix &x, int64_t base, int64_t across, int64_t along, i
         case FP32: return pack_kind<FP32>(x, base, across, along, count, depth, width, narrow, packed);
         case BF16: return pack_kind<BF16>(x, base, across, along, count, depth, width, narrow, packed);
         case CODE8: return pack_kind<CODE8>(x, base, across, along, count, depth, width, narrow, packed);
+        case FP16: return pack_kind<FP16>(x, base, across, along, count, depth, width, narrow, packed);
         default: return pack_kind<CODE16>(x, base, across, along, count, depth, width, narrow, packed);
     }
 }
@@ -429,6 +472,7 @@ static float operand_at(const Matrix &x, int64_t at, bool narrow) {
         case FP32: return narrow ? narrowed(element<FP32>(x, at)) : element<FP32>(x, at);
         case BF16: return element<BF16>(x, at);
         case CODE8: return element<CODE8>(x, at);
+        case FP16: return element<FP16>(x, at);
         default: return element<CODE16>(x, at);
     }
 }
