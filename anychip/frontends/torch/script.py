@@ -10,6 +10,7 @@ from types import ModuleType
 from anychip.errors import InvalidInput
 from anychip.frontends.torch.capture import StopCapture
 from anychip.frontends.torch.redirect.absent import explain
+from anychip.frontends.torch.redirect.names import accept_neuron
 from anychip.frontends.torch.redirect.processes import work_elsewhere
 
 
@@ -40,6 +41,8 @@ def run_script(path: str, arguments: Sequence[str] = ()) -> None:
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None) or 1
         raise InvalidInput(f"{path}:{line}: not Python: {getattr(error, 'msg', error)}") from error
+    if b"neuron" in source:
+        accept_neuron()
     main = ModuleType("__main__")
     main.__dict__.update(__file__=path, __builtins__=__builtins__, __cached__=None, __spec__=None)
     before = (sys.argv, sys.path[:], sys.modules["__main__"])

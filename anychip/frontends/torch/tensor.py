@@ -24,6 +24,10 @@ Geometry = tuple[torch.dtype, tuple[int, ...], tuple[int, ...], int]
 DEVICE_TYPE = "anychip"
 _OWN_ATTRIBUTES = ("elements", "memory", "geometry")
 
+_OTHER_LIBRARIES = (
+    "memory of the simulated device cannot be handed to another library; use Tensor.cpu() to copy it first"
+)
+
 _make_wrapper = torch.Tensor._make_wrapper_subclass  # pyright: ignore
 _plain_data = torch._C.TensorBase.data  # pyright: ignore
 _plain_device = torch._C.TensorBase.device  # pyright: ignore
@@ -97,6 +101,17 @@ class DeviceTensor(torch.Tensor):
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         return self.numpy()
+
+    def __dlpack__(self, **options: Any) -> Any:
+        """Never: what another library did with the memory would be no work of the device."""
+        raise BufferError(_OTHER_LIBRARIES)
+
+    def __dlpack_device__(self) -> Any:
+        raise BufferError(_OTHER_LIBRARIES)
+
+    @property
+    def __cuda_array_interface__(self) -> Any:
+        raise AttributeError(_OTHER_LIBRARIES)
 
     def tolist(self) -> Any:
         """The elements as Python numbers; the host waits for them."""

@@ -32,8 +32,8 @@ def candidate_inputs(model: Any, config: Any) -> Iterator[dict[str, Any]]:
             continue
         for value in offers.get(first, []):
             base = {first: value}
-            for name in required:
-                if name != first and name in offers:
+            for name in (*required, *_ALONGSIDE.get(first, ())):
+                if name != first and name in offers and name in names:
                     base[name] = offers[name][0]
             if "decoder_input_ids" in names and (encoder_decoder or first != "input_ids"):
                 yield {**base, "decoder_input_ids": offers["decoder_input_ids"][0]}
@@ -61,6 +61,19 @@ def candidate_inputs(model: Any, config: Any) -> Iterator[dict[str, Any]]:
             yield {name: offers[name][min(which, len(offers[name]) - 1)] for name in required}
 
 
+#: What goes with an input wherever the forward function takes it.
+_ALONGSIDE = {
+    "input_ids": ("bbox", "visual_feats", "visual_pos"),
+    "query_embeds": ("encoder_hidden_states",),
+    "past_values": (
+        "past_time_features",
+        "past_observed_mask",
+        "future_values",
+        "future_time_features",
+        "static_categorical_features",
+        "static_real_features",
+    ),
+}
 _MAIN = (
     "input_ids",
     "pixel_values",
@@ -70,6 +83,7 @@ _MAIN = (
     "hidden_states",
     "inputs_embeds",
     "inputs",
+    "query_embeds",
 )
 
 
@@ -87,6 +101,8 @@ def _offers(config: Any) -> dict[str, list[Any]]:
                     return value
         return default
 
+    mel_default = 80
+
     def words(length: int = _LENGTH) -> Any:
         return torch.randint(3, 60, (2, length), generator=generator)
 
@@ -95,6 +111,13 @@ def _offers(config: Any) -> dict[str, list[Any]]:
 
     channels = first("num_channels", "in_channels", "in_chans", default=3)
     side = first("image_size", "img_size", "input_size", default=32)
+    oblong = [
+        noise(2, channels, *size)
+        for size in every.get("image_size", [])
+        if isinstance(size, (list, tuple)) and len(size) == 2
+    ]
+    frames = first("num_frames", default=4)
+    features = first("feature_projection_input_dim", "input_dim", "input_feat_size", default=mel_default)
     sides = list(dict.fromkeys([side, 64, 224]))
     patch = first("patch_size", default=8)
     patches = channels * first("temporal_patch_size", default=1) * patch * patch
@@ -118,6 +141,8 @@ def _offers(config: Any) -> dict[str, list[Any]]:
         "bbox": [torch.randint(0, 50, (2, _LENGTH, 4), generator=generator).sort(-1).values],
         "pixel_values": [
             *images,
+            *oblong,
+            noise(2, frames, channels, sides[0], sides[0]),
             noise(2, 1, channels, sides[0], sides[0]),
             noise(2, 4, channels, sides[0], sides[0]),
             noise(2, 2, 1, 64, 64),
@@ -133,8 +158,11 @@ def _offers(config: Any) -> dict[str, list[Any]]:
             noise(2, 2, 4000),
             noise(2, 1024, 128),
             noise(2, 16, mel),
+            noise(2, 16, width),
+            noise(2, 1, 1920),
         ],
         "input_features": [
+            noise(2, 96, features),
             noise(2, mel, 96),
             noise(2, 96, mel),
             noise(2, mel, 2 * first("max_source_positions", default=1500)),
@@ -142,6 +170,7 @@ def _offers(config: Any) -> dict[str, list[Any]]:
             noise(2, 1, 96, mel),
         ],
         "past_values": [
+            *([noise(2, time).abs()] if "num_time_features" in every else []),
             noise(2, time, series).abs(),
             noise(2, time).abs(),
             noise(2, first("context_length", default=32), series),
@@ -152,6 +181,14 @@ def _offers(config: Any) -> dict[str, list[Any]]:
         "future_time_features": [
             noise(2, first("prediction_length", default=8), first("num_time_features", default=1))
         ],
+        "static_categorical_features": [torch.zeros(2, 1, dtype=torch.int64)],
+        "static_real_features": [noise(2, 1)],
+        "past_values_padding": [torch.zeros(2, time, dtype=torch.int64)],
+        "freq": [torch.zeros(2, 1, dtype=torch.int64)],
+        "merge_sizes": [torch.tensor([1])],
+        "pixel_attention_mask": [torch.ones(2, 16, dtype=torch.int64)],
+        "spatial_shapes": [torch.tensor([[4, 4], [4, 4]])],
+        "qformer_input_ids": [words()],
         "states": [noise(2, 5, first("state_dim", default=17))],
         "actions": [noise(2, 5, first("act_dim", default=4))],
         "rewards": [noise(2, 5, 1)],

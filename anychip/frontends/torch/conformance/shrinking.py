@@ -39,6 +39,7 @@ WAYS = (
     Way(width=64, heads=4, layers=2),
     Way(width=64, heads=4, layers=2, fill=True),
     Way(width=32, heads=2, layers=4),
+    Way(width=256, heads=2, layers=2),
     Way(layers=2, factor=8),
     Way(layers=4, factor=8, fill=True),
     Way(layers=2, factor=4),
@@ -50,6 +51,16 @@ WAYS = (
     Way(layers=2),
     Way(),
 )
+
+#: What no rule can know: fields that must agree with each other or have no usable default.
+_AGREED: dict[str, dict[str, Any]] = {
+    "mamba2": {"hidden_size": 32, "expand": 2, "num_heads": 8, "head_dim": 8, "n_groups": 1},
+    "xmod": {"default_language": "en_XX", "languages": ["en_XX"]},
+    "autoformer": {"num_time_features": 2},
+    "informer": {"num_time_features": 2},
+    "time_series_transformer": {"num_time_features": 2},
+    "tvp": {"max_img_size": 32, "visual_prompter_size": 4, "max_grid_row_position_embeddings": 8},
+}
 
 _LAYERS = re.compile(
     r".*(hidden_layers|num_layers|n_layers?|encoder_layers|decoder_layers|num_blocks|depth|_layers|^layers)$"
@@ -118,7 +129,10 @@ def shrunk(config_class: Any, way: Way) -> Any:
         config_class: of transformers.
         way: how.
     """
-    return config_class(**_fields(config_class(), way))
+    fields = _fields(config_class(), way)
+    if way.width:
+        fields.update(_AGREED.get(config_class.model_type, {}))
+    return config_class(**fields)
 
 
 def _fields(default: Any, way: Way) -> dict[str, Any]:
@@ -183,7 +197,8 @@ def _value(name: str, value: int | None, way: Way) -> int | None:
     for pattern, rule in _RULES:
         if re.fullmatch(pattern, name):
             small = rule(way.width, way.heads, way.layers)
-            return small if "size" in name or value is None else min(value, small)
+            grows = "size" in name and name != "input_size"  # of series: how many values a moment has
+            return small if grows or value is None else min(value, small)
     return None
 
 

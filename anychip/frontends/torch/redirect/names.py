@@ -19,6 +19,32 @@ def here() -> Any:
     return torch.device(DEVICE_TYPE, 0)
 
 
+def accept_neuron() -> None:
+    """``torch.device("neuron")`` names the simulated device, and ``torch.neuron`` answers for it.
+
+    PyTorch's core knows no such device type. Its class of devices is replaced only for scripts that say
+    ``neuron``; instances stay PyTorch's own.
+    """
+    plain: Any = torch.device
+    if "neuron" in vars(torch):
+        return
+
+    class Devices(type):
+        def __instancecheck__(cls, instance: Any) -> bool:
+            return isinstance(instance, plain)
+
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            kind = args[0] if args else kwargs.get("type")
+            if isinstance(kind, str) and kind.partition(":")[0] == "neuron":
+                if kwargs.get("index") or args[1:]:
+                    kind = f"neuron:{kwargs.get('index') or args[1]}"
+                return translate(kind)
+            return plain(*args, **kwargs)
+
+    torch.device = Devices("device", (), {"__module__": "torch", "__doc__": plain.__doc__})
+    vars(torch)["neuron"] = torch.cuda
+
+
 def translate(device: Any) -> Any:
     """A device argument that means a redirected device as the simulated one; anything else unchanged.
 

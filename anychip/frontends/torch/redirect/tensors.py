@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import torch.utils._device
+import torch.utils.dlpack
 from torch.jit import _builtins
 
 from anychip.frontends.torch.dispatch import DEVICE
@@ -43,6 +44,7 @@ def install() -> None:
     for name in _NEW:
         setattr(torch.Tensor, name, with_device_argument(getattr(torch.Tensor, name)))
     _tensor_methods()
+    _exchange()
     _module_methods()
     _contexts()
     _generator()
@@ -102,6 +104,22 @@ def _tensor_methods() -> None:
         type=type_,
         data=property(plain_data.__get__, set_data),
     )
+
+
+def _exchange() -> None:
+    """DLPack between device tensors is a view; to anywhere else it is an error that names the way."""
+    plain_from, plain_to = torch.from_dlpack, torch.to_dlpack
+
+    def from_dlpack(ext_tensor: Any, **options: Any) -> Any:
+        if type(ext_tensor) is DeviceTensor:
+            return ext_tensor.detach().view(ext_tensor.shape)
+        return plain_from(ext_tensor, **options)
+
+    def to_dlpack(tensor: Any) -> Any:
+        return tensor.__dlpack__() if type(tensor) is DeviceTensor else plain_to(tensor)
+
+    for owner in (torch, torch.utils.dlpack):
+        replace(owner, from_dlpack=from_dlpack, to_dlpack=to_dlpack)
 
 
 def _module_methods() -> None:

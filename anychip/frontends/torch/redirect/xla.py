@@ -69,22 +69,65 @@ def _moved(batch: Any, device: Any) -> Any:
     if isinstance(batch, torch.Tensor):
         return batch.to(device)
     if isinstance(batch, dict):
-        return {key: _moved(value, device) for key, value in batch.items()}
+        moved = {key: _moved(value, device) for key, value in batch.items()}
+        return type(batch)(**moved) if hasattr(batch, "to_tuple") else moved  # outputs of transformers
     if isinstance(batch, (list, tuple)):
-        return type(batch)(_moved(value, device) for value in batch)
+        items = [_moved(value, device) for value in batch]
+        return type(batch)(*items) if hasattr(batch, "_fields") else type(batch)(items)
     return batch
+
+
+class Traced(torch.nn.Module):
+    """What ``torch_neuronx.trace`` gives: one compiled region, with host tensors in and out."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model.to(DEVICE.shown)
+        object.__setattr__(self, "_region", in_region(model))
+
+    def forward(self, *inputs: Any) -> Any:
+        """The model's outputs, on the host."""
+        outputs = self._region(*_moved(inputs, DEVICE.shown))
+        return _moved(outputs, "cpu")
+
+    def save(self, path: Any) -> None:
+        """Writes it; ``torch.jit.load`` reads it again."""
+        torch.save({_TRACED: self.model}, path)
+
+
+_TRACED = "anychip traced model"
 
 
 def _trace(model: Any, example_inputs: Any, **kwargs: Any) -> Any:
     """``torch_neuronx.trace``: the model as one compiled region."""
-    model.to(DEVICE.shown)
-    region = in_region(model)
+    return Traced(model)
 
-    def traced(*inputs: Any) -> Any:
-        outputs = region(*_moved(inputs, DEVICE.shown))
-        return _moved(outputs, "cpu")
 
-    return traced
+def _traces_as_script() -> None:
+    """``torch.jit.save`` and ``load`` take traced models too, as scripts for Neuron use them."""
+    plain_save, plain_load = torch.jit.save, torch.jit.load
+
+    def save(m: Any, f: Any, *args: Any, **kwargs: Any) -> None:
+        if isinstance(m, Traced):
+            m.save(f)
+        else:
+            plain_save(m, f, *args, **kwargs)
+
+    def load(f: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return plain_load(f, *args, **kwargs)
+        except RuntimeError:
+            found = torch.load(f, weights_only=False)
+            if not isinstance(found, dict) or _TRACED not in found:
+                raise
+            return Traced(found[_TRACED])
+
+    replace(torch.jit, save=save, load=load)
+
+
+def _memory(*args: Any) -> dict[str, int]:
+    used, total = torch.cuda.memory_allocated(), torch.cuda.mem_get_info()[1]
+    return {"bytes_used": used, "bytes_limit": total}
 
 
 def _nothing(*args: Any, **kwargs: Any) -> None:
@@ -130,6 +173,10 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
                 "all_reduce": _all_reduce,
                 "reduce_gradients": _nothing,
                 "rendezvous": _nothing,
+                "xla_device_hw": lambda *args: "NEURON",
+                "get_memory_info": _memory,
+                "all_gather": lambda value, *args, **kwargs: value,
+                "broadcast_master_param": _nothing,
                 "get_ordinal": lambda: 0,
                 "get_local_ordinal": lambda: 0,
                 "is_master_ordinal": lambda local=True: True,
@@ -154,8 +201,31 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             "torch_xla.distributed.xla_multiprocessing": {
                 "spawn": lambda function, args=(), **kwargs: function(0, *args)
             },
-            "torch_xla.amp": {"autocast": lambda device, **kwargs: torch.autocast("xla", **kwargs)},
-            "torch_neuronx": {"trace": _trace, "xla_device": _device},
+            "torch_xla.amp": {
+                "autocast": lambda device, **kwargs: torch.autocast("xla", **kwargs),
+                "GradScaler": torch.amp.grad_scaler.GradScaler,
+            },
+            "torch_xla.amp.syncfree": {
+                "SGD": torch.optim.SGD,
+                "Adam": torch.optim.Adam,
+                "AdamW": torch.optim.AdamW,
+            },
+            "torch_xla.debug.metrics": {
+                "metrics_report": lambda: "",
+                "counter_names": list,
+                "metric_names": list,
+                "counter_value": _nothing,
+                "metric_data": _nothing,
+                "clear_all": _nothing,
+            },
+            "torch_neuronx": {
+                "trace": _trace,
+                "xla_device": _device,
+                "DataParallel": lambda model, *args, **kwargs: model,
+                "async_load": _nothing,
+                "lazy_load": _nothing,
+                "dynamic_batch": lambda model: model,
+            },
         }
         replace(module, **contents.get(module.__name__, {}))
         module.__path__ = []  # pyright: ignore
@@ -174,3 +244,4 @@ class _Step:
 def install() -> None:
     """Puts it in force."""
     sys.meta_path.append(_Finder())
+    _traces_as_script()
