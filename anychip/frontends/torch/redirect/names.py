@@ -26,7 +26,7 @@ def accept_neuron() -> None:
     ``neuron``; instances stay PyTorch's own.
     """
     plain: Any = torch.device
-    if "neuron" in vars(torch):
+    if hasattr(torch, "neuron"):
         return
 
     class Devices(type):
@@ -41,8 +41,8 @@ def accept_neuron() -> None:
                 return translate(kind)
             return plain(*args, **kwargs)
 
-    torch.device = Devices("device", (), {"__module__": "torch", "__doc__": plain.__doc__})
-    vars(torch)["neuron"] = torch.cuda
+    named = Devices("device", (), {"__module__": "torch", "__doc__": plain.__doc__})
+    replace(torch, device=named, neuron=torch.cuda)
 
 
 def translate(device: Any) -> Any:

@@ -83,11 +83,11 @@ class Traced(torch.nn.Module):
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model.to(DEVICE.shown)
-        object.__setattr__(self, "_region", in_region(model))
+        self.region: Any = in_region(model)
 
     def forward(self, *inputs: Any) -> Any:
         """The model's outputs, on the host."""
-        outputs = self._region(*_moved(inputs, DEVICE.shown))
+        outputs = self.region(*_moved(inputs, DEVICE.shown))
         return _moved(outputs, "cpu")
 
     def save(self, path: Any) -> None:
