@@ -47,7 +47,7 @@ def test_an_encoder_row_asks_for_one_call(tmp_path: Path) -> None:
     assert (asked.chip, asked.work) == ("inf2", Work("bert-base", "forward", 8, 128))
     assert (asked.inflight, asked.cores, asked.rate) == (2.0, 2, True)
     assert asked.kind == "neuron encoders"
-    assert served(tmp_path, metric="latency_p99").kind == "neuron encoders, tails and costs"
+    assert served(tmp_path, metric="latency_p99").kind == "neuron encoders, tails"
 
 
 def test_one_batch_split_over_all_cores(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ optimizer where only the passes were timed.
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -85,6 +86,15 @@ def _model(
     with torch.device("meta"):
         model = kind(config).to(getattr(torch, dtype))
     return on_device(model.train(training))
+
+
+def let_go() -> None:
+    """Frees the model that was recorded last; until then the device's memory holds it."""
+    _model.cache_clear()
+
+
+# Tensors of a model that outlived the interpreter would complain while it is torn down.
+atexit.register(let_go)
 
 
 def _known(kind: Any, fields: tuple[tuple[str, int | float | str | bool], ...]) -> Mapping[str, Any]:

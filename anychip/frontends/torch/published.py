@@ -245,5 +245,10 @@ def _model(name: str, shards: int, layers: int, trains: bool) -> Any:
     return on_device(model)
 
 
+def let_go() -> None:
+    """Frees the model that was recorded last; until then the device's memory holds it."""
+    _model.cache_clear()
+
+
 # Tensors of a model that outlived the interpreter would complain while it is torn down.
-atexit.register(_model.cache_clear)
+atexit.register(let_go)

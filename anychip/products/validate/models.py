@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from anychip.chips import Chip
 from anychip.compile import Lowering
 from anychip.errors import AnychipError
-from anychip.frontends.torch.configured import Configured, graph_of
+from anychip.frontends.torch.configured import Configured, graph_of, let_go
 from anychip.products.validate.mapping import settled
 from anychip.products.validate.operators import chip_named
 from anychip.products.validate.question import (
@@ -121,6 +121,7 @@ def predict(
             out.append(Excluded(each.file, each.line, each.kind, "software", str(error)))
             continue
         done.append(answered(each, seconds))
+    let_go()
     return done, out
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from anychip.chips import Chip
 from anychip.errors import AnychipError
+from anychip.frontends.torch.published import let_go
 from anychip.products.validate.mapping import settled
 from anychip.products.validate.neuron_calls import Calls, Work
 from anychip.products.validate.neuron_training import Step, step_seconds
@@ -168,7 +169,7 @@ def _degree(topology: str, name: str) -> int:
 def _finished(
     row: Row, kind: str, work: Work, common: dict[str, Any], *, named: Mapping[str, str], **more: Any
 ) -> Served:
-    tail = ", tails and costs" if _TAIL.search(row["metric"]) else ""
+    tail = ", tails" if _TAIL.search(row["metric"]) else ""
     subject = f"{row['model']} {work.batch}x{work.tokens}" + (f" on {work.shards}" if work.shards > 1 else "")
     key = (work, row["model"], row["metric"], tuple(sorted(more.items(), key=str)))
     return Served(kind=kind + tail, work=work, subject=subject, workload=key, **common, **more)
@@ -229,6 +230,7 @@ def predict(
         except (AnychipError, RuntimeError, TypeError, AttributeError, ValueError) as error:
             because = f"{row.work.architecture}: {str(error).splitlines()[0]}"
             left.append(Excluded(row.file, row.line, row.kind, "workload", because))
+    let_go()
     return done, left
 
 

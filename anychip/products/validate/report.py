@@ -88,7 +88,9 @@ def _table(*names: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in names:
         right = name.endswith("%") or name in ("rows", "replayed", "short", *REASONS)
-        table.add_column(name, justify="right" if right else "left", no_wrap=not right, max_width=34)
+        table.add_column(
+            name, justify="right" if right else "left", no_wrap=True, max_width=None if right else 36
+        )
     return table
 
 
