@@ -9,7 +9,8 @@ from inspect import getdoc
 
 from anychip.chips import Chip
 from anychip.chips.lookup import every_chip
-from anychip.chips.policy import Policy
+from anychip.chips.policy import ExchangePolicy, Policy
+from anychip.chips.power import Power
 from anychip.facts import Fact
 
 #: Constants behind derived parameters, which no parameter documents.
@@ -70,7 +71,14 @@ def _meaning(chip: Chip, path: str) -> str:
     part, _, rest = path.partition(".")
     name = rest.split(".")[0]
     if part == "policy":
-        return _POWER.get(name) or _documented(Policy, name)
+        exchange = name.removeprefix("exchange_")
+        return (
+            _POWER.get(name)
+            or _documented(Policy, name)
+            or f"exchanges between shards: {_documented(ExchangePolicy, exchange)}"
+        )
+    if part == "power":
+        return _documented(Power, name)
     blocks = dict(chip.blocks())
     return _documented(type(blocks[part]), name) if part in blocks else ""
 
