@@ -41,6 +41,10 @@ class CapacityExceeded(AnychipError, MemoryError):
     """A workload that does not fit a memory of the chip."""
 
 
+#: So many names are listed where none is near; of more, the nearest are named all the same.
+_LISTED = 80
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> UnknownName:
     """The error for a misspelt name, with the nearest ones.
 
@@ -55,5 +59,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> 
     near = [folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=2, cutoff=0.6)]
     starts = [candidate for candidate in known if candidate.casefold().startswith(name.casefold())][:2]
     near = list(dict.fromkeys(starts + near))[:2] if name else []
+    if not near and len(known) > _LISTED:
+        near = [
+            folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=2, cutoff=0.0)
+        ]
     question = f"; did you mean {' or '.join(near)}?" if near else f"; known: {', '.join(known)}"
     return UnknownName(f'unknown {kind} "{name}"{question}' + (f" {hint}" if hint else ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -251,3 +252,9 @@ def test_grid_intensity() -> None:
         assert grid.intensity(region).value > 0
     with pytest.raises(UnknownName, match='unknown region "us-esat-1"; did you mean us-east-1'):
         grid.intensity("us-esat-1")
+
+
+def test_a_name_like_no_other_gets_the_nearest_and_not_the_whole_list() -> None:
+    with pytest.raises(UnknownName) as caught:
+        snapshot().named("nosuch")
+    assert re.fullmatch(r'unknown instance "nosuch"; did you mean \S+ or \S+\?', str(caught.value))
