@@ -126,7 +126,7 @@ class Lanes:
         if x.dtype is torch.float64:
             return torch.sqrt(x)
         # In double and rounded once: PyTorch's fp32 kernel is not correctly rounded on every processor.
-        return torch.from_numpy(np.sqrt(numpy_of(x.double()))).float()
+        return torch.from_numpy(np.asarray(np.sqrt(numpy_of(x.double())))).float()  # of one element: a scalar
 
     def _curve(self, name: str) -> Callable[..., Tensor]:
         """A curve as the arithmetic room specifies it: in the compiled core, or NumPy with its bits."""

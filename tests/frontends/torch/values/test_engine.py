@@ -259,3 +259,12 @@ def test_a_format_that_the_chip_does_not_multiply_runs_in_the_host_order() -> No
     call = Call("aten._scaled_mm.default", (), (*shapes, scale, scale), (out,))
     assert order_of(call, numerics) == "host order"
     assert order_of(call, find("h100").numerics_named("default")) == "chip"
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+@pytest.mark.parametrize("operator", [aten.sqrt, aten.exp, aten.gelu, aten.linalg_vector_norm])
+def test_a_tensor_without_dimensions_is_one_element(arithmetic: str, operator: Any) -> None:
+    """NumPy makes a scalar of such an array on the way."""
+    function: Any = Values(ARITHMETICS[arithmetic])(operator.default)
+    one = numbers(1).abs()
+    assert same(function(one.reshape(())).reshape(1), function(one).reshape(1))
