@@ -11,6 +11,7 @@ from typing import NamedTuple
 from anychip.arithmetic import Recipe
 from anychip.arithmetic.recipe import IDENTITY, Number, Step
 from anychip.chips import Chip
+from anychip.compile.demand import multiplies
 from anychip.errors import CapacityExceeded, NotModelled
 from anychip.formats import by_name
 from anychip.operators import Contract, Form, Lanes, Move, Rows
@@ -243,7 +244,8 @@ def column_sums(form: Rows, chip: Chip) -> Nest:
     The ones are made by the vector unit and never leave the chip.
 
     Raises:
-        NotModelled: the form is more than one plain sum of one operand, or would lose bits in the array.
+        NotModelled: the form is more than one plain sum of one operand, in a format that the array takes, or
+            would lose bits in the array.
     """
     operand_format = chip.numerics.operand(by_name(form.operands[0].format)).name
     plain = (
@@ -253,9 +255,10 @@ def column_sums(form: Rows, chip: Chip) -> Nest:
         and form.passes[0].recipe.is_copy
         and form.passes[0].recipe.results == (0,)
         and operand_format == form.operands[0].format
+        and multiplies(chip, operand_format)
     )
-    epilogue = _after_sum(form)
-    if not plain or epilogue is None:
+    epilogue = _after_sum(form) if plain else None
+    if epilogue is None:
         raise NotModelled(f'chip "{chip.name}": no instructions for {form.text}')
     tile_m, tile_n, tile_k = chip.policy.tile
     groups = (form.rows, form.length)

@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from anychip import chips as catalogue
 from anychip.arithmetic import Numerics
-from anychip.chips import Chip, choices
+from anychip.chips import Chip, choices, this_machine
 from anychip.chips.instances import Market, snapshot
 from anychip.errors import InvalidInput, unknown_name
 from anychip.products.choose.accuracy import Accuracy, TooLong, compared, measured
@@ -140,6 +140,7 @@ def with_accuracy(
     answer: Answer,
     script: str,
     arguments: Sequence[str],
+    chosen: Sequence[Chip],
     most: int = 6,
     limit_s: float | None = None,
 ) -> Answer:
@@ -149,6 +150,7 @@ def with_accuracy(
         answer: ranked.
         script: path of the script, run whole once for every distinct arithmetic and once as reference.
         arguments: its own.
+        chosen: the chips among which it was ranked.
         most: best candidates whose arithmetic is looked at, those of the Pareto set among them.
         limit_s: longest time of one run; an arithmetic that takes longer is said to.
 
@@ -157,7 +159,17 @@ def with_accuracy(
         TooLong: it does not end in time in PyTorch's own arithmetic.
     """
     best = sorted(answer.ranked, key=lambda ranked: not ranked.pareto)[:most] + list(answer.ranked[:1])
-    asked = {_arithmetic_of(ranked.candidate): ranked.candidate for ranked in reversed(best)}
+    chips = {chip.name: chip for chip in chosen}
+    words = {catalogue.find(word).name: word for word in answer.question.chips if _is_file(word)}
+
+    def choice_of(candidate: Candidate) -> str:
+        """The chip's numerics for a candidate's formats: operands in them, storage as the script has it."""
+        return candidate.asked if candidate.asked in choices(chips[candidate.chip]) else "default"
+
+    def arithmetic_of(candidate: Candidate) -> Numerics:
+        return chips[candidate.chip].numerics_named(choice_of(candidate))
+
+    asked = {arithmetic_of(ranked.candidate): ranked.candidate for ranked in reversed(best)}
     found: dict[Numerics, Accuracy] = {}
     with _progress() as progress:
         task = progress.add_task("reference", total=len(asked) + 1)
@@ -165,26 +177,23 @@ def with_accuracy(
         for numerics, candidate in asked.items():
             progress.update(task, advance=1, description=f"arithmetic {numerics.name}")
             try:
-                run = measured(script, arguments, candidate.chip, _choice_of(candidate), limit_s)
+                chip = words.get(candidate.chip, candidate.chip)
+                run = measured(script, arguments, chip, choice_of(candidate), limit_s)
             except TooLong:
                 found[numerics] = Accuracy(None, None, None, None, stopped_after_s=limit_s)
             else:
                 found[numerics] = compared(reference, run)
 
     def told(ranked: Ranked) -> Ranked:
-        accuracy = found.get(_arithmetic_of(ranked.candidate))
+        accuracy = found.get(arithmetic_of(ranked.candidate))
         return dataclasses.replace(ranked, candidate=dataclasses.replace(ranked.candidate, accuracy=accuracy))
 
     return dataclasses.replace(answer, ranked=tuple(told(ranked) for ranked in answer.ranked))
 
 
-def _choice_of(candidate: Candidate) -> str:
-    """The chip's numerics for a candidate's formats: operands in them, storage as the script has it."""
-    return candidate.asked if candidate.asked in choices(catalogue.by_name(candidate.chip)) else "default"
-
-
-def _arithmetic_of(candidate: Candidate) -> Numerics:
-    return catalogue.by_name(candidate.chip).numerics_named(_choice_of(candidate))
+def _is_file(word: str) -> bool:
+    """Whether a word of ``--chips`` names a chip that is no entry of the catalogue."""
+    return word.endswith(".py") or "/" in word or word.strip().casefold() in this_machine.NAMES
 
 
 def offered(question: Question, market: Market) -> tuple[tuple[Chip, ...], Market]:

@@ -116,7 +116,7 @@ def main(argv: Sequence[str]) -> int:
         raise InvalidInput(nothing_left(answer))
     if options.check_accuracy:
         limit_s = duration_s(options.accuracy_limit)
-        answer = with_accuracy(answer, options.script, options.arguments, limit_s=limit_s)
+        answer = with_accuracy(answer, options.script, options.arguments, chosen, limit_s=limit_s)
     _report(answer, options)
     return 0
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+import anychip
 from anychip.errors import InvalidInput
 from anychip.frontends.torch.capture import Capture, StopCapture
 from anychip.frontends.torch.device import install
@@ -214,3 +215,13 @@ def test_optimizers_take_all_tensors_in_one_call_as_on_cuda(optimizer: Any, opti
             assert all(len(node.outputs) == 6 for node in nodes)
         weights[foreach] = [parameter.detach().cpu() for parameter in model.parameters()]
     assert all(torch.equal(one, other) for one, other in zip(weights[None], weights[False], strict=True))
+
+
+def test_a_chip_of_basecamps_blocks_takes_whatever_a_script_computes() -> None:
+    """Sums of truth values, extremes and orders have no instructions in its array: lanes do them."""
+    with anychip.on("basecamp") as run:
+        x = torch.arange(12.0).reshape(3, 4).to("anychip")
+        right = (x.argmax(1) == torch.tensor([3, 3, 0]).to("anychip")).sum()
+        x.cumsum(0), x.sort(), x.softmax(1), x.norm(), x.sum(0), x.amax()
+    assert right.item() == 2
+    assert run.profile().unit.division.total > 0
