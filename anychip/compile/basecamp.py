@@ -12,7 +12,7 @@ from anychip.arithmetic import Recipe
 from anychip.arithmetic.recipe import IDENTITY, Number, Step
 from anychip.chips import Chip
 from anychip.compile.demand import multiplies
-from anychip.errors import CapacityExceeded, NotModelled
+from anychip.errors import CapacityExceeded, NotModelled, UnknownName
 from anychip.formats import by_name
 from anychip.operators import Contract, Form, Lanes, Move, Rows
 from anychip.programs.program import Access, Affine, Buffer, Demand, Instruction, Item, Loop, Nest, Slot, Tile
@@ -34,8 +34,15 @@ def pieces(extent: int, tile: int) -> tuple[Piece, ...]:
 
 
 def element_bytes(format_name: str) -> int:
-    """Whole bytes of one element in main memory."""
-    return -(-by_name(format_name).bits // 8)
+    """Whole bytes of one element in main memory.
+
+    Raises:
+        NotModelled: pairs of numbers, as complex ones are, have no instructions.
+    """
+    try:
+        return -(-by_name(format_name).bits // 8)
+    except UnknownName:
+        raise NotModelled(f"no instructions for operands in {format_name}") from None
 
 
 def nest_of(form: Form, chip: Chip) -> Nest:
@@ -247,6 +254,7 @@ def column_sums(form: Rows, chip: Chip) -> Nest:
         NotModelled: the form is more than one plain sum of one operand, in a format that the array takes, or
             would lose bits in the array.
     """
+    element_bytes(form.operands[0].format)
     operand_format = chip.numerics.operand(by_name(form.operands[0].format)).name
     plain = (
         len(form.operands) == 1

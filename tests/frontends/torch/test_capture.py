@@ -222,6 +222,6 @@ def test_a_chip_of_basecamps_blocks_takes_whatever_a_script_computes() -> None:
     with anychip.on("basecamp") as run:
         x = torch.arange(12.0).reshape(3, 4).to("anychip")
         right = (x.argmax(1) == torch.tensor([3, 3, 0]).to("anychip")).sum()
-        x.cumsum(0), x.sort(), x.softmax(1), x.norm(), x.sum(0), x.amax()
+        x.cumsum(0), x.sort(), x.softmax(1), x.norm(), x.sum(0), x.amax(), x.to(torch.complex64).sum()
     assert right.item() == 2
     assert run.profile().unit.division.total > 0
