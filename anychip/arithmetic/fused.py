@@ -252,6 +252,12 @@ class _Planner:
     def _fixed(self) -> set[int]:
         return {id(each) for each in self._constant_values.values()}
 
+    def first(self, register: Any) -> Any:
+        """What a row as a whole has of a register."""
+        if isinstance(register, int) and self.moves(self.operands[register], rows=False):
+            return None
+        return register
+
     def known(self, key: Any, where: _Section) -> _Value | None:
         """A value that the same step has left already."""
         return where.known.get(key)
@@ -471,12 +477,6 @@ class _Along(_Planner):
                 return section.known[key]
         return None
 
-    def first(self, register: Any) -> Any:
-        """What a row as a whole has of a register."""
-        if isinstance(register, int) and self.moves(self.operands[register], rows=False):
-            return None
-        return register
-
     def resolved(self, value: Any, section: _Section, lone: _Section) -> _Value:
         if value is None:
             raise _NotInCore
@@ -594,12 +594,6 @@ class _Across(_Planner):
                 _store(after, value, base + number)
         phases.append((before, section, 0, None, None, after))
         return self.assigned(phases)
-
-    def first(self, register: Any) -> Any:
-        """What a row as a whole has of a register."""
-        if isinstance(register, int) and self.moves(self.operands[register], rows=False):
-            return None
-        return register
 
     def resolved(self, value: Any, section: _Section, lone: _Section) -> _Value:
         if value is None:
