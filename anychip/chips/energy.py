@@ -26,6 +26,7 @@ MEMORY_FACTOR: dict[str, tuple[float, float, float]] = {
     "HBM3e": (1.0, 0.6, 1.0),
     "GDDR5": (2.5, 1.5, 3.5),
     "GDDR6": (1.9, 1.4, 2.5),
+    "GDDR6X": (1.9, 1.4, 2.5),
     "GDDR7": (1.6, 1.2, 2.5),
 }
 #: Energy of a 16-bit tensor flop by process node in nm, relative to 7 nm, with ranges.

@@ -15,7 +15,7 @@ from fractions import Fraction
 from importlib import resources
 from typing import Literal, get_args
 
-from anychip.chips.names import NAMES, SPELLINGS, folded
+from anychip.chips.names import NAMES, meant
 from anychip.errors import InvalidInput, unknown_name
 from anychip.facts import Fact, Source
 
@@ -209,7 +209,7 @@ def catalogue_name(text: str, where: str) -> str:
     Raises:
         InvalidInput: no such chip.
     """
-    name = SPELLINGS.get(folded(text))
+    name = meant(text)
     if name is None:
         complaint = unknown_name("chip", text, NAMES)
         raise InvalidInput(f"{where}: {complaint} `anychip chips` lists all")

@@ -13,7 +13,7 @@ from pathlib import Path
 from anychip.chips import this_machine
 from anychip.chips.chip import Chip
 from anychip.chips.instances import snapshot
-from anychip.chips.names import NAMES, SPELLINGS, folded
+from anychip.chips.names import NAMES, SPELLINGS, folded, meant
 from anychip.errors import AnychipError, InvalidInput, UnknownName
 
 _ALL = "`anychip chips` lists all."
@@ -45,7 +45,7 @@ def by_name(name: str) -> Chip:
     """
     if name.strip().casefold() in this_machine.NAMES:
         return _calibrated()
-    known = SPELLINGS.get(folded(name)) or _carried_by(name)
+    known = meant(name) or _carried_by(name)
     if known is None:
         raise UnknownName(f'unknown chip "{name}"{_nearest(name)}  {_ALL}')
     return _built(known)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from anychip.chips.instances import Instance, Market, Term, catalogue_name, snapshot
-from anychip.chips.names import SPELLINGS, folded
+from anychip.chips.names import folded, meant
 from anychip.errors import InvalidInput, unknown_name
 from anychip.facts import Fact, Source
 
@@ -308,7 +308,7 @@ def _vantage(path: Path, text: str, read_on: str, base: Market) -> Iterator[Inst
 
 def _accelerator(name: str) -> str | None:
     key = folded(name)
-    return _ACCELERATORS.get(key) or (SPELLINGS.get(key) if key not in _ACCELERATORS else None)
+    return _ACCELERATORS.get(key) or (meant(name) if key not in _ACCELERATORS else None)
 
 
 def _number(where: str, column: str, text: str) -> float:

@@ -25,7 +25,8 @@ PEAKS = [
     ("granite-rapids", "bf16", 524), ("emerald-rapids", "bf16", 249), ("h200-nvl", "bf16", 835),
     ("gb200", "bf16", 2500), ("b300", "nvfp4", 12600), ("l40", "bf16", 181.05), ("mi250", "fp16", 181),
     ("mi325x", "bf16", 1307), ("mi355x", "mxfp4", 10100), ("tpu-v3", "bf16", 123), ("tpu-v6e", "bf16", 918),
-    ("tpu-v7x", "fp8_e4m3fn", 4614),
+    ("tpu-v7x", "fp8_e4m3fn", 4614), ("rtx-3090", "bf16", 71), ("rtx-a6000", "fp16", 154.8),
+    ("rtx-4090", "int8", 660.6), ("rtx-5090", "nvfp4", 1676), ("mi350x", "bf16", 2300),
 ]  # fmt: skip
 #: Published: (chip, 1e9 byte/s, GiB).
 MEMORY = [

@@ -11,7 +11,7 @@ import pytest
 
 from anychip import chips
 from anychip.chips.instances import snapshot
-from anychip.chips.names import NAMES, SPELLINGS, folded
+from anychip.chips.names import NAMES, SPELLINGS, folded, meant
 from anychip.errors import InvalidInput, UnknownName
 
 
@@ -28,6 +28,32 @@ def test_names_are_unambiguous_and_folded() -> None:
     count = sum(1 + len(entry.aliases) for entry in NAMES.values())
     assert len(SPELLINGS) == count
     assert all(folded(spelling) == spelling for spelling in SPELLINGS)
+
+
+@pytest.mark.parametrize(
+    ("called", "name"),
+    [
+        ("NVIDIA H100 80GB HBM3", "h100"), ("NVIDIA H100 PCIe", "h100-pcie"),
+        ("Tesla V100-SXM2-32GB", "v100-32"),
+        ("NVIDIA A100 80GB PCIe", "a100-pcie-80"), ("NVIDIA GH200 480GB", "gh200"),
+        ("NVIDIA GeForce RTX 4090", "rtx-4090"), ("Intel(R) Xeon(R) Platinum 8480+", "sapphire-rapids"),
+        ("AMD EPYC 9654 96-Core Processor", "genoa"), ("AWS Trainium1", "trn1"),
+        ("Google TPU v5e", "tpu-v5e"),
+    ],
+)  # fmt: skip
+def test_names_as_drivers_and_price_lists_write_them(called: str, name: str) -> None:
+    assert meant(called) == name
+
+
+@pytest.mark.parametrize("called", ["A100-SXM-80GB (1x1g.10gb MIG)", "H100-80C", "NVIDIA", "", "2 x H100"])
+def test_a_part_of_a_chip_is_not_the_chip(called: str) -> None:
+    assert meant(called) is None
+
+
+def test_words_are_unambiguous() -> None:
+    """No two chips are told apart by decoration or order alone."""
+    for spelling, name in SPELLINGS.items():
+        assert meant(" ".join(reversed(spelling.split("-")))) in (name, None)
 
 
 def test_measured_tables_find_their_chips() -> None:

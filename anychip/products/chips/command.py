@@ -10,7 +10,7 @@ from typing import Any
 
 from anychip import chips
 from anychip.chips.instances import Market, snapshot
-from anychip.chips.names import SPELLINGS, folded
+from anychip.chips.names import SPELLINGS, meant
 from anychip.chips.prices import with_prices
 from anychip.errors import InvalidInput, unknown_name
 from anychip.products.arguments import Parser
@@ -72,7 +72,7 @@ def _asked(words: list[str]) -> tuple[str, list[str]]:
         return "list", []
     if words[0] in _ACTIONS:
         return words[0], words[1:]
-    if folded(words[0]) in SPELLINGS or words[0].endswith(".py"):
+    if meant(words[0]) or words[0].endswith(".py"):
         return "show", words
     known = {*_ACTIONS, *SPELLINGS}
     raise unknown_name("action or chip", words[0], known, "`anychip chips --help` shows examples")
