@@ -147,12 +147,16 @@ class SystolicArray(MatrixEngine):
     def native_macs_per_cycle(self) -> float:
         return self.arrays * self.rows * self.columns
 
+    @property
+    def shortest_pass(self) -> int:
+        """Streamed rows below which a pass takes no less time."""
+        return max(self.minimum_cycles, ceil_div(self.rows, self.load_rows_per_cycle))
+
     def timing(self, operation: str, extents: tuple[int, ...], format_name: str) -> Timing:
-        """Cycles of ``multiply`` on (m, n, k): one pass per stationary tile, each at least the minimum."""
+        """Cycles of ``multiply`` on (m, n, k): one pass per stationary tile, each at least the shortest."""
         m, n, k = extents
         passes = ceil_div(ceil_div(k, self.rows) * ceil_div(n, self.columns), self.arrays)
-        stream = max(m, self.minimum_cycles, ceil_div(self.rows, self.load_rows_per_cycle))
-        busy = passes * stream
+        busy = passes * max(m, self.shortest_pass)
         cycles = busy / (self.efficiency * self.rate(format_name))
         return Timing(max(1, ceil(cycles)), self.rows + self.columns)
 

@@ -258,16 +258,22 @@ def _result_tiles(
 
 
 def _extents(unit: MatrixEngine, shape: _Shape, busy: float, total: int) -> tuple[int, int, int]:
-    """A part of the contraction that holds the array for about `busy` of `total` cycles.
+    """A part of the contraction that holds the engine for about `busy` of `total` cycles.
 
-    Fewer streamed rows, or, where the array would not notice, fewer stationary tiles.
+    Fewer streamed rows, as long as a pass is no shorter than the array's shortest; then fewer stationary
+    tiles, as many at once as there are arrays.
     """
-    rows = max(1, ceil(shape.m * busy / total))
-    if rows >= getattr(unit, "minimum_cycles", 1) or not isinstance(unit, SystolicArray):
+    if not isinstance(unit, SystolicArray):
+        return (max(1, ceil(shape.m * busy / total)), shape.n, shape.k)
+    tiles = ceil_div(shape.k, unit.rows) * ceil_div(shape.n, unit.columns)
+    passes = ceil_div(tiles, unit.arrays)
+    cycles = max(shape.m, unit.shortest_pass) * passes * busy / total
+    rows = ceil(cycles / max(1, min(passes, int(cycles / unit.shortest_pass))))
+    wanted = max(1, ceil(cycles / rows))
+    rows = min(shape.m, rows)
+    if wanted >= passes:
         return (rows, shape.n, shape.k)
-    passes = ceil_div(shape.k, unit.rows) * ceil_div(shape.n, unit.columns)
-    wanted = max(1, ceil(passes * busy / total))
-    return (shape.m, min(shape.n, unit.columns), min(wanted * unit.rows, passes * unit.rows))
+    return (rows, min(shape.n, unit.columns), min(wanted * unit.arrays, tiles) * unit.rows)
 
 
 # --- attention ---------------------------------------------------------------------------------------

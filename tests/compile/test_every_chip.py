@@ -56,6 +56,16 @@ def test_every_form_lowers_on_every_chip(name: str, node: Node) -> None:
         assert span.ticks > 0
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if chip_of(name).policy.style == "compiled"])
+def test_arrays_are_used_no_worse_by_larger_products(name: str) -> None:
+    """Twice the size is eight times the work and at most a little more than eight times the time."""
+    chip = chip_of(name)
+    small, large = (ticks(chip, workloads.linear("bf16", size, size, size)) for size in (4096, 8192))
+    assert large < 8.2 * small
+    peak = 2 * chip.matrix.macs_per_cycle("bf16") * chip.clock_of(chip.matrix)
+    assert 2 * 8192**3 / (large / chip.clock_hz) > 0.4 * peak
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 @settings(max_examples=25)
 @given(node=workloads.calls)

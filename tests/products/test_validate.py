@@ -49,6 +49,16 @@ def test_a_row_becomes_the_call_that_was_timed() -> None:
     assert len(nodes_of("linear_backward", "fp32", 1, 64, 128, 256)) == 3
 
 
+def test_eight_bits_are_the_formats_of_the_chip(tmp_path: Path) -> None:
+    rows = [
+        f"{chip},matmul,1,256,256,256,fp8,1.0,x,p,kernel,s" for chip in ("H100", "MI300X", "Trainium2", "T4")
+    ]
+    found = read(file_of(tmp_path, *rows, "H100,sigmoid,1,64,64,,float16,1.0,x,p,kernel,s"))
+    formats = [question.format for question in found.questions if isinstance(question, Call)]
+    assert formats == ["fp8_e4m3fn", "fp8_e4m3fnuz", "fp8_e4m3", "fp16"]
+    assert [each.because for each in found.excluded] == ["format fp8: t4 multiplies no such one"]
+
+
 def test_event_timed_calls_contain_the_hosts_launch(tmp_path: Path) -> None:
     kernel = "A100-SXM4-80GB,linear,1,4096,4096,4096,fp16,0.6,x,pytorch,profiled kernel time,a"
     events = kernel.replace("profiled kernel time", "CUDA/HIP events around one call")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anychip.products.validate.mapping import settled
-from anychip.products.validate.operators import FORMATS, Replay, chip_named, view
+from anychip.products.validate.operators import Replay, chip_named, format_on, view
 from anychip.products.validate.question import (
     ChipOf,
     Excluded,
@@ -42,6 +42,7 @@ class Attended(Question):
     """A timed call of fused attention.
 
     Args:
+        format: of operands and result, by the catalogue's name.
         queries: new tokens of a sequence.
         cached: tokens that were there before.
         batch: sequences.
@@ -50,6 +51,7 @@ class Attended(Question):
         width: of a head.
     """
 
+    format: str
     queries: int
     cached: int
     batch: int
@@ -64,14 +66,13 @@ def read(file: str, row: Row, shortest_s: float) -> Attended:
     kind = said.get("class", "attention")
     if "phase" not in said:
         raise Out("workload", f"operator {row['op']}: no rule names its phase", kind)
-    if row["dtype"] not in FORMATS:
-        raise Out("software", f"format {row['dtype']}: no call for it", kind)
+    chip = chip_named(said.get("chip", row["chip"]), kind)
     measured_s = 1e-3 * number(row, "median_ms")
     cached = int(float(row["kv_cache_tokens"])) if row["kv_cache_tokens"].strip() == "0" else None
     one = Attended(
-        file=file, line=int(row["line"]), kind=kind, chip=chip_named(said.get("chip", row["chip"]), kind),
-        dtype=row["dtype"], subject="", metric="latency", unit="s", measured=measured_s,
-        short=measured_s < shortest_s, queries=extent(row, "q_tokens"),
+        file=file, line=int(row["line"]), kind=kind, chip=chip, dtype=row["dtype"],
+        format=format_on(chip, row["dtype"], kind), subject="", metric="latency", unit="s",
+        measured=measured_s, short=measured_s < shortest_s, queries=extent(row, "q_tokens"),
         cached=extent(row, "kv_cache_tokens") if cached is None else cached, batch=extent(row, "batch"),
         heads=extent(row, "q_heads_local"), key_heads=extent(row, "kv_heads_local"),
         width=extent(row, "head_dim"),
@@ -85,7 +86,7 @@ def read(file: str, row: Row, shortest_s: float) -> Attended:
 def node_of(call: Attended) -> Node:
     """The call: a causal prompt behind what is cached, or one token that sees all of it."""
     # A prompt sees half of itself on average: as many pairs, and rows of equal length.
-    name, whole = FORMATS[call.dtype], call.cached + (call.queries + 1) // 2
+    name, whole = call.format, call.cached + (call.queries + 1) // 2
     query = view(0, name, call.batch, call.heads, call.queries, call.width)
     keys, values = (view(i, name, call.batch, call.key_heads, whole, call.width) for i in (1, 2))
     results = (view(3, name, *query.shape), view(4, "fp32", *query.shape[:3]))

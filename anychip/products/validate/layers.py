@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from anychip.products.validate.mapping import settled
-from anychip.products.validate.operators import FORMATS, Call, chip_named
+from anychip.products.validate.operators import Call, chip_named, format_on
 from anychip.products.validate.question import Out, Row, extent, number
 
 #: Of a file of this kind.
@@ -17,8 +17,7 @@ def read(file: str, row: Row, shortest_s: float) -> Call:
     for needed in ("call", "hidden", "heads", "class"):
         if needed not in said:
             raise Out("workload", f"{row['model']}, {row['op']}: no rule gives {needed}", kind)
-    if row["dtype"] not in FORMATS:
-        raise Out("software", f"format {row['dtype']}: no call for it", kind)
+    chip = chip_named(said.get("chip", row["chip"]), kind)
     hidden, heads, shards = int(said["hidden"]), int(said["heads"]), int(said.get("shards", "1"))
     batch, decode = extent(row, "batch"), row["phase"] == "decode"
     op, shape = _shape(
@@ -28,9 +27,10 @@ def read(file: str, row: Row, shortest_s: float) -> Call:
     host = {"bmm": "matmul", "linear": "matmul", "gelu": "elementwise"}.get(op, op)
     measured_s = 1e-3 * number(row, "measured_ms")
     return Call(
-        file=file, line=int(row["line"]), kind=kind, chip=chip_named(said.get("chip", row["chip"]), kind),
-        dtype=row["dtype"], subject=f"{row['op']} {op} {'x'.join(map(str, shape))}", metric="latency",
-        unit="s", measured=measured_s, short=measured_s < shortest_s, family=row["model"],
+        file=file, line=int(row["line"]), kind=kind, chip=chip, dtype=row["dtype"],
+        format=format_on(chip, row["dtype"], kind),
+        subject=f"{row['op']} {op} {'x'.join(map(str, shape))}", metric="latency", unit="s",
+        measured=measured_s, short=measured_s < shortest_s, family=row["model"],
         workload=(op, row["dtype"], shape), op=op, shape=shape, host=host,
     )  # fmt: skip
 

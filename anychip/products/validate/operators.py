@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from anychip.chips import Chip
+from anychip.chips import Chip, choices
 from anychip.compile import Lowering
 from anychip.errors import AnychipError, NotModelled
 from anychip.operators import Form
@@ -36,17 +36,40 @@ COLUMNS = ("chip", "op", "batch", "m", "n", "k", "dtype", "measured_ms", "method
 
 #: Rows of a vocabulary where a row names none: only the rows that are picked move.
 _VOCABULARY = 32_000
+_PLAIN = "gelu relu tanh sigmoid silu exp log sqrt rsqrt reciprocal neg abs sin cos erf clone".split()
 _UNARY = {
-    "gelu": "aten.gelu.default", "relu": "aten.relu.default", "tanh": "aten.tanh.default",
+    **{name: f"aten.{name}.default" for name in _PLAIN},
     "add_scalar": "aten.add.Scalar", "mul_scalar": "aten.mul.Scalar", "div_scalar": "aten.div.Scalar",
     "pow_scalar": "aten.pow.Tensor_Scalar",
 }  # fmt: skip
 _BINARY = {
     "add": "aten.add.Tensor", "mul": "aten.mul.Tensor", "div": "aten.div.Tensor",
-    "pow": "aten.pow.Tensor_Tensor",
+    "pow": "aten.pow.Tensor_Tensor", "sub": "aten.sub.Tensor", "maximum": "aten.maximum.default",
+    "minimum": "aten.minimum.default",
 }  # fmt: skip
-#: Formats of rows, by the catalogue's names.
-FORMATS = {"fp32": "fp32", "fp16": "fp16", "bf16": "bf16", "fp8": "fp8_e4m3fn"}
+#: Formats as rows spell them, by the catalogue's names. Which format of 8 bits is meant, the chip decides.
+_FORMATS = {
+    "fp32": "fp32", "float32": "fp32", "fp16": "fp16", "float16": "fp16", "half": "fp16", "bf16": "bf16",
+    "bfloat16": "bf16", "fp8": "fp8", "fp8_e4m3": "fp8", "e4m3": "fp8", "fp8_e5m2": "fp8_e5m2",
+    "e5m2": "fp8_e5m2",
+}  # fmt: skip
+
+
+def format_on(chip_name: str, dtype: str, kind: str) -> str:
+    """The catalogue's name of a row's format on the chip of the row.
+
+    Raises:
+        Out: no format is called so, or the chip multiplies no such one.
+    """
+    name = _FORMATS.get(dtype.casefold())
+    if name is None:
+        raise Out("software", f"format {dtype}: no call for it", kind)
+    if not name.startswith("fp8"):
+        return name
+    found = choices(catalogue_chip(chip_name)).get(name)
+    if found is None:
+        raise Out("software", f"format {dtype}: {chip_name} multiplies no such one", kind)
+    return found.operands[0][1]
 
 
 def view(number: int, format_name: str, *shape: int) -> View:
@@ -60,15 +83,12 @@ def view(number: int, format_name: str, *shape: int) -> View:
 
 
 @lru_cache(maxsize=20_000)
-def nodes_of(op: str, dtype: str, batch: int, m: int, n: int, k: int) -> tuple[Node, ...]:
-    """The calls that a row timed: one, or the gradients of one.
+def nodes_of(op: str, name: str, batch: int, m: int, n: int, k: int) -> tuple[Node, ...]:
+    """The calls that a row timed, in the format `name`: one, or the gradients of one.
 
     Raises:
-        NotModelled: an operator or format that this command has no call for.
+        NotModelled: an operator that this command has no call for.
     """
-    if dtype not in FORMATS:
-        raise NotModelled(f"format {dtype}: no call for it")
-    name = FORMATS[dtype]
     if op == "linear_backward":
         grad, back = view(0, name, batch * m, n), View(0, name, (n, batch * m), (1, n))
         return (
@@ -171,11 +191,13 @@ class Call(Question):
 
     Args:
         op: as the file spells it.
+        format: of operands and result, by the catalogue's name.
         shape: (batch, m, n, k).
         host: class whose dispatch from an idle host the measurement contains; empty for kernel times.
     """
 
     op: str
+    format: str
     shape: tuple[int, int, int, int]
     host: str
 
@@ -191,13 +213,14 @@ def read(file: str, row: Row, shortest_s: float) -> Call:
         extent(row, "batch", otherwise=1), extent(row, "m", otherwise=1),
         extent(row, "n", otherwise=1), extent(row, "k", otherwise=1),
     )  # fmt: skip
+    chip = chip_named(said.get("chip", row["chip"]), kind)
+    name = format_on(chip, row["dtype"], kind)
     try:
-        nodes_of(op, row["dtype"], *shape)
+        nodes_of(op, name, *shape)
     except NotModelled as error:
         raise Out("software", str(error), kind) from None
     return Call(
-        file=file, line=int(row["line"]), kind=kind, chip=chip_named(said.get("chip", row["chip"]), kind),
-        dtype=row["dtype"],
+        file=file, line=int(row["line"]), kind=kind, chip=chip, dtype=row["dtype"], format=name,
         subject=f"{op} {'x'.join(map(str, shape))}", metric="latency", unit="s", measured=measured_s,
         short=measured_s < shortest_s, workload=(op, row["dtype"], shape), op=op, shape=shape,
         host=said.get("host", ""),
@@ -227,5 +250,5 @@ def predict(
 
 def seconds_of(replay: Replay, call: Call) -> float:
     """What a call takes, with the host's share that its method measures."""
-    seconds = replay.seconds(call.chip, nodes_of(call.op, call.dtype, *call.shape))
+    seconds = replay.seconds(call.chip, nodes_of(call.op, call.format, *call.shape))
     return seconds + replay.pricer(call.chip)[0].policy.idle_dispatch_s.get(call.host, 0.0)
