@@ -87,9 +87,9 @@ LONG_ROWS = {
 }
 #: Share of the peak that streams sustain, by memory; the first product with HBM2 is like GDDR.
 STREAM_EFFICIENCY = {
-    "hbm": _fact(0.90, "1", _ROWS, 0.88, 0.95),
+    "hbm": _fact(0.893, "1", _ROWS, 0.88, 0.95),
     "gddr": _fact(0.75, "1", _ROWS, 0.70, 0.78),
-    "amd-hbm": _fact(0.816, "1", _ROWS, 0.78, 0.89),
+    "amd-hbm": _fact(0.834, "1", _ROWS, 0.83, 0.89),
 }
 #: Bytes per second and hertz of one SM's port to the shared cache, and the share that contractions sustain.
 CACHE_PORT_BYTES_PER_CYCLE = 64
@@ -98,28 +98,47 @@ CACHE_EFFICIENCY = _fact(
 )
 #: Between two kernels of a stream, in seconds.
 LAUNCH_S = _fact(2.1e-6, "s", _TENSOR, 2.0e-6, 4.0e-6)
-#: Of one access to main memory from an SM, in seconds; it shows in row-wise kernels.
-ACCESS_LATENCY_S = _fact(1.0e-6, "s", _ROWS, 0.5e-6, 1.25e-6)
-#: The same on AMD's chips.
-AMD_ACCESS_LATENCY_S = _fact(3.4e-6, "s", _ROWS, 1.0e-6, 3.7e-6)
-#: Rows of softmax that do not fit registers: time of an access in starts of the load engine, accesses that
-#: starting a row stands for, and what an access of single elements costs beside one of 16 bytes.
+#: Of one access to main memory from an SM, in seconds; it shows in short kernels.
+ACCESS_LATENCY_S = Fact(
+    1.0e-6, "s", Source("assumed", "an access under load, about twice that of an idle memory", _READ_ON),
+    0.5e-6, 1.25e-6,
+)  # fmt: skip
+#: The same on AMD's chips, with what starts and ends a kernel.
+AMD_ACCESS_LATENCY_S = _fact(0.52e-6, "s", _ROWS, 0.5e-6, 3.7e-6)
+#: Rows that do not fit registers: cycles of a wavefront's access, accesses that starting a wavefront on a
+#: row stands for, what an access of single elements costs beside one of 16 bytes, and which rows in flight
+#: caches still hold (`Policy.row_hit_all`).
 ROW_WAITS = {
     "nvidia": {
-        "row_access": _fact(1.0, "1", _ROWS),
-        "row_start": _fact(3.6, "access", _ROWS, 3.0, 6.6),
-        "row_rest": _fact(0.41, "1", _ROWS, 0.3, 0.7),
+        "row_access": _fact(9.5, "cycle", _ROWS, 4.5, 10.0),
+        "row_start": _fact(14.0, "access", _ROWS, 13.0, 40.0),
+        "row_rest": _fact(1.03, "1", _ROWS, 0.9, 1.6),
+        "row_hit_all": _fact(0.19, "1", _ROWS, 0.17, 0.29),
+        "row_hit_none": _fact(0.79, "1", _ROWS, 0.72, 0.79),
     },
     "amd": {
-        "row_access": _fact(0.139, "1", _ROWS, 0.1, 0.4),
-        "row_start": _fact(20.0, "access", _ROWS, 9.0, 20.0),
-        "row_rest": _fact(1.1, "1", _ROWS, 0.6, 1.2),
+        "row_access": _fact(15.1, "cycle", _ROWS, 9.0, 17.0),
+        "row_start": _fact(18.5, "access", _ROWS, 15.0, 23.0),
+        "row_rest": _fact(1.04, "1", _ROWS, 1.0, 2.8),
+        "row_hit_all": _fact(0.10, "1", _ROWS, 0.10, 0.17),
+        "row_hit_none": _fact(0.99, "1", _ROWS, 0.8, 1.4),
     },
 }
+#: Cycles of a lane for one power with a variable exponent.
+POWER_CYCLES = {
+    "nvidia": Fact(
+        50.0, "cycle", Source("assumed", "instructions of powf; no row is bound by it", _READ_ON),
+        20.0, 60.0,
+    ),
+    "amd": _fact(
+        170.0, "cycle", Source("fitted", "gpu_ops.csv: fp32 powers of MI100 and MI210 (32 rows)", _READ_ON),
+        165.0, 190.0,
+    ),
+}  # fmt: skip
 #: Bytes a cycle that one SM loads into registers: loads in flight over their latency, not the port, limit it.
 REGISTER_LOAD_BYTES_PER_CYCLE = {
-    "nvidia": _fact(14.5, "byte/cycle", _ROWS, 9.0, 16.0),
-    "amd": _fact(8.2, "byte/cycle", _ROWS, 7.0, 12.0),
+    "nvidia": _fact(16.8, "byte/cycle", _ROWS, 6.0, 25.0),
+    "amd": _fact(11.9, "byte/cycle", _ROWS, 10.0, 29.0),
 }
 #: What the board's power limit leaves to arithmetic: joules of one flop that is executed, padding included,
 #: at 12 nm, scaled with the node; and watts of a square millimetre of silicon that flow without it.
@@ -151,9 +170,9 @@ IDLE_DISPATCH_S = {
         "linear": _fact(52.4e-6, "s", _EVENTS),
         "bmm": _fact(29.9e-6, "s", _EVENTS),
         "matmul": _fact(28e-6, "s", _EVENTS),
-        "softmax": _fact(30e-6, "s", _EVENTS),
-        "layernorm": _fact(44e-6, "s", _EVENTS),
-        "elementwise": _fact(14.6e-6, "s", _EVENTS),
+        "softmax": _fact(26.9e-6, "s", _EVENTS),
+        "layernorm": _fact(47.2e-6, "s", _EVENTS),
+        "elementwise": _fact(13.2e-6, "s", _EVENTS),
         "attention": _fact(10e-6, "s", _PAGED, 5e-6, 14e-6),
         "attention token": _fact(0.25e-6, "s", _PAGED, 0.2e-6, 0.36e-6),
     },
@@ -161,11 +180,20 @@ IDLE_DISPATCH_S = {
         "linear": _fact(41e-6, "s", _EVENTS),
         "bmm": _fact(44e-6, "s", _EVENTS),
         "matmul": _fact(28e-6, "s", _EVENTS),
-        "softmax": _fact(15.6e-6, "s", _EVENTS),
-        "layernorm": _fact(19.1e-6, "s", _EVENTS),
-        "elementwise": _fact(7.1e-6, "s", _EVENTS),
+        "softmax": _fact(20e-6, "s", _EVENTS),
+        "layernorm": _fact(23.2e-6, "s", _EVENTS),
+        "elementwise": _fact(10.9e-6, "s", _EVENTS),
     },
 }
+
+#: Part of it that events inside a running model still contain: the host is ahead, but not always.
+TRACED_DISPATCH = _fact(
+    0.8,
+    "1",
+    Source("fitted", "gpu_ops.csv: rows and lanes traced inside models (130 rows)", _READ_ON),
+    0.5,
+    1.0,
+)
 
 #: Fitted parameters of the SystolicArray of a NeuronCore.
 TENSOR_ENGINE = {"efficiency": _fact(1.0, "1", _ENCODERS, 0.9, 1.0)}
@@ -230,6 +258,11 @@ def sustained_macs(
     return Fact(macs / joules.value, "mac/cycle", joules.source, macs / high, macs / low)
 
 
+#: Of one row of a normalisation, four wavefronts: PyTorch, aten/src/ATen/native/cuda/thread_constants.h.
+_NORMALISING_THREADS = {"nvidia": 128, "amd": 256}
+#: Softmax as in the PyTorch that was measured: 2.4 on AMD's chips copies rows to local memory, 2.1 on
+#: NVIDIA's does not yet.
+_KEPT_ROW_BYTES = {"nvidia": 0, "amd": 65536}
 _TILES = ((128, 128), (128, 64), (64, 128), (64, 64), (128, 32), (32, 128), (64, 32), (32, 64), (32, 32))
 _LARGE_TILES = ((256, 128), (128, 256))
 _WIDE_TILES = ((256, 64), (64, 256))
@@ -273,7 +306,7 @@ def gpu_policy(
     }
     idle = IDLE_DISPATCH_S["amd" if maker == "amd" else "nvidia"]
     waits = ROW_WAITS["amd" if maker == "amd" else "nvidia"]
-    facts |= waits
+    facts |= waits | {"traced_dispatch": TRACED_DISPATCH}
     facts |= {f"idle_dispatch_s.{name}": fact for name, fact in idle.items()}
     facts |= {f"cache_shares.{name}": fact for name, fact in shares.items()}
     if cost is not None:
@@ -291,6 +324,10 @@ def gpu_policy(
         row_access=waits["row_access"].value,
         row_start=waits["row_start"].value,
         row_rest=waits["row_rest"].value,
+        row_hit_all=waits["row_hit_all"].value,
+        row_hit_none=waits["row_hit_none"].value,
+        row_block=_NORMALISING_THREADS[maker],
+        row_kept_bytes=_KEPT_ROW_BYTES[maker],
         cache_share=CACHE_SHARES["fma"].value,
         cache_shares={name: fact.value for name, fact in shares.items()},
         cluster=cluster,
@@ -298,6 +335,7 @@ def gpu_policy(
         long_row_cost=cost.value if cost else 0.0,
         dispatch_s=5e-6,
         idle_dispatch_s={name: fact.value for name, fact in idle.items()},
+        traced_dispatch=TRACED_DISPATCH.value,
         host_bytes_per_second=12e9,
         facts=facts,
     )

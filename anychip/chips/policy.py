@@ -52,11 +52,17 @@ class Policy:
             0 if never.
         long_row_cost: part of the time that every doubling beyond adds, up to five of them.
         core_threads: threads that a core keeps in flight in row-wise kernels.
-        row_access: time of one of several accesses of a row that wait for each other, in starts of the load
-            engine; 0 if rows never wait.
-        row_start: accesses that starting a row stands for.
+        row_access: cycles for which one access of a wavefront, and what is done with it, hold a core in
+            row-wise kernels; 0 if nothing is known of them.
+        row_start: accesses that starting a wavefront on a row and joining it with the others stand for.
         row_rest: what an access of single elements costs, beside one of 16 bytes.
+        row_block: threads that normalise one row.
+        row_kept_bytes: rows of softmax shorter than that are copied to the local memory, and blocks are as
+            large as they can be; 0: they are walked again, by blocks of which every thread has two accesses.
         row_cache_share: part of the shared cache in which one core finds its rows again.
+        row_hit_all: rows in flight, over a core's own cache and its part of the shared one, up to which all
+            of them are still there when they are walked again.
+        row_hit_none: the same, beyond which none is.
         operand_engine: transfer engine that feeds contractions, or the first word of its name where every
             matrix engine has its own; None takes the load route's.
         cache_share: part of the shared cache in which operands stay for the next tile.
@@ -68,6 +74,7 @@ class Policy:
         dispatch_s: host time to launch one kernel; a kernel waits for it while the device is not behind.
         idle_dispatch_s: host time of one eager call on a stream that was idle, by class of operators; what a
             measurement by events round one call contains.
+        traced_dispatch: part of that which a measurement by events inside a running model contains.
         host_bytes_per_second: sustained between host and device.
         release_growth: by how much a call takes longer for every minor release of the compiler before the
             settled one; programs are those of a settled compiler.
@@ -88,7 +95,11 @@ class Policy:
     row_access: float = 0.0
     row_start: float = 0.0
     row_rest: float = 1.0
+    row_block: int = 128
+    row_kept_bytes: int = 0
     row_cache_share: float = 1.0
+    row_hit_all: float = 0.45
+    row_hit_none: float = 1.61
     operand_engine: str | None = None
     batched_tiles: Mapping[str, tuple[tuple[int, int], ...]] = field(
         default_factory=dict[str, tuple[tuple[int, int], ...]]
@@ -104,6 +115,7 @@ class Policy:
     call_s: float = 0.0
     dispatch_s: float = 0.0
     idle_dispatch_s: Mapping[str, float] = field(default_factory=dict[str, float])
+    traced_dispatch: float = 1.0
     host_bytes_per_second: float | None = None
     release_growth: float = 0.0
     settled_release: int = 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import ceil, floor, log2
+from math import ceil, log2
 from typing import NamedTuple
 
 from anychip.arithmetic.recipe import IDENTITY, Recipe, Step
@@ -16,6 +16,7 @@ from anychip.chips.inline import Inline
 from anychip.compile.demand import demand_of, multiplies, operand_format
 from anychip.compile.fuse import Crossing
 from anychip.compile.layout import load, local_memory, shared_cache_bytes, store, write_cost
+from anychip.compile.rows import RowKernel, row_kernel
 from anychip.operators import (
     Attention,
     Contract,
@@ -35,10 +36,9 @@ from anychip.programs.program import Access, Affine, Buffer, Grid, Instruction, 
 _SMALLEST, _LARGEST, _PIECES = 256, 8192, 8
 #: Longest row that a kernel keeps in registers between its passes.
 _REGISTER_ROW = 1024
-#: Rows in flight over the capacity of a cache, up to which all of them and beyond which none is still there
-#: when it is walked again: of the shared cache (in and out), of the shared cache and of the core's own where
-#: a block of threads works on one row. Fitted to gpu_ops.csv: fp32 softmax and layernorm of seven GPUs.
-_SHARED_HITS, _BLOCK_HITS, _FIRST_HITS = (0.45, 1.61), (0.42, 1.07), (0.15, 1.33)
+#: Rows in flight, read and written, over the capacity of the shared cache: up to which all of them and beyond
+#: which none is still there when it is walked again, where no kernels are known. Judged.
+_ALL_HIT, _NONE_HIT = 0.45, 1.61
 #: What one launch over lists takes: tensors, by the number of lists, and blocks of so many elements.
 #: Source: PyTorch, aten/src/ATen/native/cuda/MultiTensorApply.cuh, depth_to_max_tensors and its neighbours.
 _LIST_TENSORS = (110, 64, 48, 36, 30)
@@ -71,6 +71,7 @@ class Stream(NamedTuple):
         walks: each waits for the one before.
         stored_bytes: of all pieces.
         far_stored: those of them that cross to main memory; None: all.
+        launches: kernels that the library makes of it.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Stream(NamedTuple):
     walks: tuple[Walk, ...]
     stored_bytes: float
     far_stored: float | None = None
+    launches: int = 1
 
 
 def streamed(
@@ -163,7 +165,9 @@ def _nest(chip: Chip, stream: Stream, forms: Sequence[Form]) -> Nest:
     slot = stream.elements * 4
     buffers = tuple(Buffer(f"in{i}", local, 2, slot) for i in range(len(stream.walks)))
     buffers += (Buffer("work", "registers", 2, slot), Buffer("out", local, 2, slot))
-    return Nest(stream.name, _accesses(forms), buffers, body, demand_of(chip, forms, body))
+    return Nest(
+        stream.name, _accesses(forms), buffers, body, demand_of(chip, forms, body), launches=stream.launches
+    )
 
 
 def _accesses(forms: Sequence[Form]) -> tuple[Access, ...]:
@@ -264,70 +268,54 @@ def _simple(chip: Chip, name: str, form: Form, elements: int, steps: tuple[str, 
 
 
 def _rows(chip: Chip, form: Rows) -> Stream:
-    """Rows that stay in registers are read once; longer ones once a pass, from the caches where they fit."""
+    """Rows that stay near are read once; others once a pass, from the caches where they fit."""
     moved = work(form)
     count, length = max(1, form.count), max(1, form.elements)
     groups = _pass_groups(form)
     writes_elements = any(not form.per_row(result) for result in form.results)
-    maxima = any(each.join == "maximum" for each in form.passes)
-    kept = length <= _REGISTER_ROW and maxima
-    again = 0 if kept else len(groups) - 1 + writes_elements
     steps = [_pass_steps(group, length) for group in groups]
     if writes_elements:
         steps.append(form.write.operations)
     size = max((operand.bytes / max(1, operand.distinct) for operand in form.operands), default=4.0)
-    resident = _rows_in_flight(chip, form, length, size)
+    walks = len(groups) - 1 + writes_elements
+    if chip.policy.row_access > 0:
+        kernel = row_kernel(chip, form, length, size, moved.read_bytes / count)
+    else:
+        kernel = _plain_rows(chip, form, length, moved.read_bytes / count)
+    again = 0 if kernel.kept else walks
+    if kernel.in_registers and len(steps) > 1:
+        made = form.passes[-1].recipe.operations
+        same = len(made) if steps[-1][: len(made)] == made else 0
+        steps[-1] = steps[-1][same:] or ("copy",)
     # Two pieces are in flight: each is half of the rows that a core holds.
-    per_piece = max(1, min(resident // 2 or 1, ceil(count / (chip.cores * 2))))
+    per_piece = max(1, min(kernel.in_flight // 2 or 1, ceil(count / (chip.cores * 2))))
     pieces = -(-count // per_piece)
-    held = 0.0
-    if maxima and not kept and chip.policy.row_access > 0:
-        held = _row_ticks(chip, length, size, len(steps)) * per_piece / resident
-    first = Walk(moved.read_bytes, moved.read_bytes, steps[0], held)
-    blocks = maxima and not kept and "l1" in chip.memories
-    near, far = _missed(
-        chip, moved.read_bytes / count, count, resident // 2 or 1 if blocks else per_piece, first=blocks
-    )
-    walks = [first]
+    held = kernel.ticks * per_piece
+    times = 2 if kernel.copied else 1
+    read, stored = times * moved.read_bytes, times * moved.written_bytes
+    streams = [Walk(read, read, steps[0], held)]
     for index, operations in enumerate(steps[1:], start=1):
         reads = moved.read_bytes if index <= again else 0.0
-        walks.append(Walk(reads * far, reads * near, operations))
+        streams.append(Walk(reads * kernel.missed, reads * kernel.missed, operations))
     if length > pieces * 65536:
         pieces, elements = _pieces(chip, count * length)
-        return Stream("rows", pieces, elements, tuple(walks), moved.written_bytes)
-    return Stream("rows", pieces, per_piece * length, tuple(walks), moved.written_bytes)
+        return Stream("rows", pieces, elements, tuple(streams), stored, launches=kernel.launches)
+    return Stream("rows", pieces, per_piece * length, tuple(streams), stored, launches=kernel.launches)
 
 
-def _threads(length: int, size: float) -> int:
-    """Threads that work on one row: one per 16 bytes, halved until a block has several rounds of them."""
-    return min(1024, max(64, 2 ** ceil(log2(max(1.0, length * size / 16)))))
-
-
-def _rows_in_flight(chip: Chip, form: Rows, length: int, size: float) -> int:
-    """Rows that one core works on at a time."""
-    if any(each.join != "maximum" for each in form.passes[:1]):
-        return 16
-    if chip.policy.row_access and length > _REGISTER_ROW:
-        return min(16, max(1, chip.policy.core_threads // _block(length, size)))
-    return min(16, max(1, 2048 // _threads(length, size)))
-
-
-def _block(length: int, size: float) -> int:
-    """Threads of PyTorch's block for one softmax row: doubled while below half of what could be busy."""
-    most, threads = min(length * size / 16, 1024.0), 1
-    while threads < most / 2:
-        threads *= 2
-    return max(32, threads)
-
-
-def _row_ticks(chip: Chip, length: int, size: float, walks: int) -> float:
-    """How long a row takes whose accesses wait for each other: whole vectors, then single elements."""
-    threads, vector = _block(length, size), 16 / size
-    whole = floor(length / (threads * vector))
-    rest = ceil((length - whole * threads * vector) / threads)
-    policy = chip.policy
-    startup = getattr(chip.engines[chip.load.engine].block, "startup_cycles", 0)
-    return policy.row_access * startup * (policy.row_start + walks * (whole + policy.row_rest * rest))
+def _plain_rows(chip: Chip, form: Rows, length: int, row_bytes: float) -> RowKernel:
+    """Software of unknown kernels: short rows of maxima stay in registers, caches hold what fits."""
+    maxima = any(each.join == "maximum" for each in form.passes)
+    threads = min(1024, max(64, 2 ** ceil(log2(max(1.0, length / 4)))))
+    in_flight = min(16, 2048 // threads) if form.passes and form.passes[0].join == "maximum" else 16
+    cache = shared_cache_bytes(chip)
+    if not cache:
+        local = chip.memories[local_memory(chip)].capacity_bytes
+        missed = 0.0 if 2 * row_bytes <= local else 1.0
+    else:
+        used = 2 * min(form.count, chip.cores * in_flight) * row_bytes / cache
+        missed = min(1.0, max(0.0, (used - _ALL_HIT) / (_NONE_HIT - _ALL_HIT)))
+    return RowKernel(in_flight, length <= _REGISTER_ROW and maxima, 0.0, missed)
 
 
 def _pass_groups(form: Rows) -> list[list[Pass]]:
@@ -348,23 +336,3 @@ def _pass_steps(group: list[Pass], length: int) -> tuple[str, ...]:
         again = max(1, ceil(log2(length))) if each.join == "order" and length > 1 else 1
         steps += ["add"] * again
     return tuple(steps)
-
-
-def _missed(chip: Chip, row_bytes: float, count: int, per_piece: int, *, first: bool) -> tuple[float, float]:
-    """Parts of a row that a further walk reads over nearer links, and over that of main memory."""
-    cache = shared_cache_bytes(chip)
-    if not cache:
-        local = chip.memories[local_memory(chip)].capacity_bytes
-        return 1.0, 0.0 if 2 * row_bytes <= local else 1.0
-    flying = min(count, chip.cores * per_piece * 2) * row_bytes
-    if not first:
-        return 1.0, 1 - _hit(2 * flying / cache, *_SHARED_HITS)
-    rows = min(2 * per_piece, -(-count // chip.cores))
-    own = _hit(rows * row_bytes / chip.memories["l1"].capacity_bytes, *_FIRST_HITS)
-    shared = _hit(flying / (cache * chip.policy.row_cache_share), *_BLOCK_HITS)
-    return 1 - own, 1 - max(own, shared)
-
-
-def _hit(used: float, all_below: float, none_above: float) -> float:
-    """Part of a row that is still in a cache of which the rows in flight would use so much."""
-    return min(1.0, max(0.0, (none_above - used) / (none_above - all_below)))

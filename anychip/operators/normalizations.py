@@ -110,14 +110,20 @@ def parameter_gradients(
     weight: Tensor | None,
     bias: Tensor | None,
 ) -> list[Form]:
-    """Gradients of gain and shift: sums over `dims`, the dimensions that they lack."""
-    forms: list[Form] = []
+    """Gradients of gain and shift: sums over `dims`, the dimensions that they lack, in one walk."""
+
+    def scaled(g: Lane, x: Lane, m: Lane, i: Lane, *_: Lane) -> Operable:
+        return g * ((x - m) * i)
+
+    if weight is not None and bias is not None:
+        steps: Passes = (("sum", scaled), ("sum", lambda g, *_: g))
+        inputs = (grad, grid, mean, inverse)
+        return [rows(grid.shape, dims, inputs, steps, lambda *all: all[-2:], (weight, bias))]
     if weight is not None:
-        step: tuple[Join, Formula] = ("sum", lambda g, x, m, i: g * ((x - m) * i))
-        forms.append(rows(grid.shape, dims, (grad, grid, mean, inverse), (step,), None, (weight,)))
+        return [rows(grid.shape, dims, (grad, grid, mean, inverse), (("sum", scaled),), None, (weight,))]
     if bias is not None:
-        forms.append(rows(grid.shape, dims, (grad,), (("sum", lambda g: g),), None, (bias,)))
-    return forms
+        return [rows(grid.shape, dims, (grad,), (("sum", lambda g: g),), None, (bias,))]
+    return []
 
 
 def wanted(a: Arguments, count: int = 3) -> list[Tensor | None]:

@@ -28,6 +28,7 @@ CDNA1 = Generation(
     local_kib=64,
     matrix_cores="amd",
     l1_kib=16,
+    threads=2560,
     die_mm2=750,
     long_rows="amd",
 )

@@ -32,6 +32,7 @@ from anychip.chips.fitted import (
     MATRIX_CORE,
     OPERAND_SHARES,
     PAIRED_LANES,
+    POWER_CYCLES,
     REGISTER_LOAD_BYTES_PER_CYCLE,
     SIMT,
     SIMT_J_PER_FLOP,
@@ -46,8 +47,6 @@ from anychip.facts import Fact
 
 #: A published peak in 1e12 operations a second, or (value, low, high) where documents disagree.
 Tera = float | tuple[float, float, float]
-#: Special-function results a cycle and multiprocessor.
-_SPECIAL_LANES = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +60,7 @@ class Generation:
         tensor: dense multiply-adds of the tensor or matrix cores with 16-bit operands; None without them.
         tensor_rates: speed of other operand formats there, relative to that.
         simt_rates: speed of operand formats in the vector pipes, relative to fp32.
+        special: special-function results.
         local_kib: shared memory and first-level cache.
         matrix_cores: fitted behaviour of the tensor cores.
         die_mm2: silicon of the usual chip.
@@ -81,6 +81,7 @@ class Generation:
     tensor: int | None
     tensor_rates: Mapping[str, float] = field(default_factory=dict)
     simt_rates: Mapping[str, float] = field(default_factory=lambda: {"fp32": 1.0})
+    special: int = 16
     local_kib: float = 128
     matrix_cores: Literal["nvidia", "amd"] = "nvidia"
     die_mm2: float
@@ -304,7 +305,7 @@ def _rate(name: str, rate: float, where: str) -> Fact:
 
 
 def _lanes(generation: Generation, clock: Fact) -> VectorUnit:
-    special = generation.lanes / _SPECIAL_LANES
+    special = generation.lanes / generation.special
     return VectorUnit.of(
         clock_hz=clock,
         lanes=published(generation.lanes, "lane", f"{generation.title}: fp32 lanes of a multiprocessor"),
@@ -313,10 +314,15 @@ def _lanes(generation: Generation, clock: Fact) -> VectorUnit:
         ),
         cost=curve_costs(
             simple=assumed(
-                special, "cycle", "16 special-function results a cycle; recalled", low=1, high=4 * special
+                special + 6,
+                "cycle",
+                f"{generation.special} special-function results a cycle, and the reduction of the argument",
+                low=1,
+                high=4 * special,
             ),
             other=assumed(special + 8, "cycle", "special functions and a polynomial, judged", low=4, high=40),
-            division=assumed(special + 6, "cycle", "a reciprocal and its correction, judged", low=4, high=30),
+            division=assumed(special + 8, "cycle", "a reciprocal and its correction, judged", low=4, high=30),
+            power=POWER_CYCLES[generation.matrix_cores],
         ),
     )
 

@@ -52,15 +52,18 @@ def sequencer(
 _SIMPLE = frozenset("exp exp2 log log2 sqrt rsqrt reciprocal sin cos tanh sigmoid".split())
 
 
-def curve_costs(*, simple: Fact, other: Fact, division: Fact) -> dict[str, Fact]:
+def curve_costs(*, simple: Fact, other: Fact, division: Fact, power: Fact | None = None) -> dict[str, Fact]:
     """Cycles per element and lane of every function that lanes evaluate.
 
     Args:
         simple: of exponential, logarithm, roots and the like.
         other: of those that take a longer polynomial or several of the simple ones.
         division: of divisions and remainders.
+        power: of powers with a variable exponent; None: like the others.
     """
     costs = {name: simple if name in _SIMPLE else other for name in sorted(CURVES)}
+    if power is not None:
+        costs["pow"] = power
     return costs | dict.fromkeys(("div", "floor_divide", "remainder", "fmod"), division)
 
 

@@ -165,8 +165,12 @@ def _rows(maker: str) -> tuple[Constant, ...]:
             catalogue.REGISTER_LOAD_BYTES_PER_CYCLE[maker],
             Bounds(16.0, 4.0, 64.0),
         ),
-        Constant("policy row_start", waits["row_start"], Bounds(4.0, 1.0, 20.0)),
-        Constant("policy row_rest", waits["row_rest"], Bounds(1.0, 0.2, 2.0)),
+        Constant("policy row_access", waits["row_access"], Bounds(10.0, 2.0, 40.0)),
+        Constant("policy row_start", waits["row_start"], Bounds(10.0, 2.0, 60.0)),
+        Constant("policy row_rest", waits["row_rest"], Bounds(1.0, 0.3, 3.0)),
+        Constant("policy row_hit_all", waits["row_hit_all"], Bounds(0.25, 0.1, 0.45)),
+        Constant("policy row_hit_none", waits["row_hit_none"], Bounds(1.0, 0.5, 2.0)),
+        Constant("policy traced_dispatch", catalogue.TRACED_DISPATCH, Bounds(0.8, 0.1, 1.0)),
         *_idle(maker, "softmax", "layernorm", "elementwise"),
     )
 
@@ -212,7 +216,6 @@ FAMILIES = (
         (
             Constant("link dram hbm", catalogue.STREAM_EFFICIENCY["hbm"], _SHARE),
             Constant("link dram gddr", catalogue.STREAM_EFFICIENCY["gddr"], _SHARE),
-            Constant("engine load startup_cycles", catalogue.ACCESS_LATENCY_S, _LATENCY),
             *_rows("nvidia"),
         ),
     ),
@@ -221,7 +224,6 @@ FAMILIES = (
         (
             Constant("link dram amd-hbm", catalogue.STREAM_EFFICIENCY["amd-hbm"], _SHARE),
             Constant("engine load startup_cycles", catalogue.AMD_ACCESS_LATENCY_S, _LATENCY),
-            Constant("policy row_access", catalogue.ROW_WAITS["amd"]["row_access"], Bounds(0.7, 0.1, 2.0)),
             *_rows("amd"),
         ),
     ),

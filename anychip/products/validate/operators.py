@@ -194,12 +194,14 @@ class Call(Question):
         format: of operands and result, by the catalogue's name.
         shape: (batch, m, n, k).
         host: class whose dispatch from an idle host the measurement contains; empty for kernel times.
+        traced: whether the host was ahead, so that the measurement contains a part of that dispatch.
     """
 
     op: str
     format: str
     shape: tuple[int, int, int, int]
     host: str
+    traced: bool = False
 
 
 def read(file: str, row: Row, shortest_s: float) -> Call:
@@ -223,7 +225,7 @@ def read(file: str, row: Row, shortest_s: float) -> Call:
         file=file, line=int(row["line"]), kind=kind, chip=chip, dtype=row["dtype"], format=name,
         subject=f"{op} {'x'.join(map(str, shape))}", metric="latency", unit="s", measured=measured_s,
         short=measured_s < shortest_s, workload=(op, row["dtype"], shape), op=op, shape=shape,
-        host=said.get("host", ""),
+        host=said.get("host", ""), traced=said.get("host_share") == "traced",
     )  # fmt: skip
 
 
@@ -251,4 +253,6 @@ def predict(
 def seconds_of(replay: Replay, call: Call) -> float:
     """What a call takes, with the host's share that its method measures."""
     seconds = replay.seconds(call.chip, nodes_of(call.op, call.format, *call.shape))
-    return seconds + replay.pricer(call.chip)[0].policy.idle_dispatch_s.get(call.host, 0.0)
+    policy = replay.pricer(call.chip)[0].policy
+    share = policy.traced_dispatch if call.traced else 1.0
+    return seconds + share * policy.idle_dispatch_s.get(call.host, 0.0)
