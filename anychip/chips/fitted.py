@@ -105,21 +105,21 @@ ACCESS_LATENCY_S = Fact(
 )  # fmt: skip
 #: The same on AMD's chips, with what starts and ends a kernel.
 AMD_ACCESS_LATENCY_S = _fact(0.52e-6, "s", _ROWS, 0.5e-6, 3.7e-6)
-#: Rows that do not fit registers: cycles of a wavefront's access, accesses that starting a wavefront on a
-#: row stands for, what an access of single elements costs beside one of 16 bytes, and which rows in flight
-#: caches still hold (`Policy.row_hit_all`).
+#: Rows that do not fit registers: instructions of one access, accesses that starting on a row stands for,
+#: what an access of single elements costs beside one of 16 bytes, and which rows in flight caches still hold
+#: (`Policy.row_hit_all`).
 ROW_WAITS = {
     "nvidia": {
-        "row_access": _fact(9.5, "cycle", _ROWS, 4.5, 10.0),
-        "row_start": _fact(14.0, "access", _ROWS, 13.0, 40.0),
-        "row_rest": _fact(1.03, "1", _ROWS, 0.9, 1.6),
-        "row_hit_all": _fact(0.19, "1", _ROWS, 0.17, 0.29),
-        "row_hit_none": _fact(0.79, "1", _ROWS, 0.72, 0.79),
+        "row_access": _fact(18.8, "instruction", _ROWS, 15.0, 25.0),
+        "row_start": _fact(14.9, "access", _ROWS, 9.0, 19.0),
+        "row_rest": _fact(1.09, "1", _ROWS, 0.7, 1.5),
+        "row_hit_all": _fact(0.17, "1", _ROWS, 0.14, 0.28),
+        "row_hit_none": _fact(0.87, "1", _ROWS, 0.77, 0.87),
     },
     "amd": {
-        "row_access": _fact(15.1, "cycle", _ROWS, 9.0, 17.0),
-        "row_start": _fact(18.5, "access", _ROWS, 15.0, 23.0),
-        "row_rest": _fact(1.04, "1", _ROWS, 1.0, 2.8),
+        "row_access": _fact(19.0, "instruction", _ROWS, 17.0, 21.0),
+        "row_start": _fact(14.5, "access", _ROWS, 13.0, 15.5),
+        "row_rest": _fact(0.87, "1", _ROWS, 0.6, 1.0),
         "row_hit_all": _fact(0.10, "1", _ROWS, 0.10, 0.17),
         "row_hit_none": _fact(0.99, "1", _ROWS, 0.8, 1.4),
     },
@@ -137,8 +137,8 @@ POWER_CYCLES = {
 }  # fmt: skip
 #: Bytes a cycle that one SM loads into registers: loads in flight over their latency, not the port, limit it.
 REGISTER_LOAD_BYTES_PER_CYCLE = {
-    "nvidia": _fact(16.8, "byte/cycle", _ROWS, 6.0, 25.0),
-    "amd": _fact(11.9, "byte/cycle", _ROWS, 10.0, 29.0),
+    "nvidia": _fact(13.0, "byte/cycle", _ROWS, 6.0, 64.0),
+    "amd": _fact(12.4, "byte/cycle", _ROWS, 4.5, 24.0),
 }
 #: What the board's power limit leaves to arithmetic: joules of one flop that is executed, padding included,
 #: at 12 nm, scaled with the node; and watts of a square millimetre of silicon that flow without it.
@@ -170,9 +170,9 @@ IDLE_DISPATCH_S = {
         "linear": _fact(52.4e-6, "s", _EVENTS),
         "bmm": _fact(29.9e-6, "s", _EVENTS),
         "matmul": _fact(28e-6, "s", _EVENTS),
-        "softmax": _fact(26.9e-6, "s", _EVENTS),
-        "layernorm": _fact(47.2e-6, "s", _EVENTS),
-        "elementwise": _fact(13.2e-6, "s", _EVENTS),
+        "softmax": _fact(28e-6, "s", _EVENTS),
+        "layernorm": _fact(50e-6, "s", _EVENTS),
+        "elementwise": _fact(13e-6, "s", _EVENTS),
         "attention": _fact(10e-6, "s", _PAGED, 5e-6, 14e-6),
         "attention token": _fact(0.25e-6, "s", _PAGED, 0.2e-6, 0.36e-6),
     },
@@ -186,14 +186,12 @@ IDLE_DISPATCH_S = {
     },
 }
 
+_TRACED = Source("fitted", "gpu_ops.csv: rows and lanes traced inside models (130 rows)", _READ_ON)
 #: Part of it that events inside a running model still contain: the host is ahead, but not always.
-TRACED_DISPATCH = _fact(
-    0.8,
-    "1",
-    Source("fitted", "gpu_ops.csv: rows and lanes traced inside models (130 rows)", _READ_ON),
-    0.5,
-    1.0,
-)
+TRACED_DISPATCH = {
+    "nvidia": _fact(0.6, "1", _TRACED, 0.45, 0.85),
+    "amd": _fact(1.0, "1", _TRACED, 0.8, 1.0),
+}
 
 #: Fitted parameters of the SystolicArray of a NeuronCore.
 TENSOR_ENGINE = {"efficiency": _fact(1.0, "1", _ENCODERS, 0.9, 1.0)}
@@ -306,7 +304,7 @@ def gpu_policy(
     }
     idle = IDLE_DISPATCH_S["amd" if maker == "amd" else "nvidia"]
     waits = ROW_WAITS["amd" if maker == "amd" else "nvidia"]
-    facts |= waits | {"traced_dispatch": TRACED_DISPATCH}
+    facts |= waits | {"traced_dispatch": TRACED_DISPATCH[maker]}
     facts |= {f"idle_dispatch_s.{name}": fact for name, fact in idle.items()}
     facts |= {f"cache_shares.{name}": fact for name, fact in shares.items()}
     if cost is not None:
@@ -335,7 +333,7 @@ def gpu_policy(
         long_row_cost=cost.value if cost else 0.0,
         dispatch_s=5e-6,
         idle_dispatch_s={name: fact.value for name, fact in idle.items()},
-        traced_dispatch=TRACED_DISPATCH.value,
+        traced_dispatch=TRACED_DISPATCH[maker].value,
         host_bytes_per_second=12e9,
         facts=facts,
     )

@@ -52,9 +52,9 @@ class Policy:
             0 if never.
         long_row_cost: part of the time that every doubling beyond adds, up to five of them.
         core_threads: threads that a core keeps in flight in row-wise kernels.
-        row_access: cycles for which one access of a wavefront, and what is done with it, hold a core in
-            row-wise kernels; 0 if nothing is known of them.
-        row_start: accesses that starting a wavefront on a row and joining it with the others stand for.
+        row_access: instructions of a thread for one access and what is done with it, in row-wise kernels; 0
+            if nothing is known of them.
+        row_start: accesses that starting a thread on a row and joining it with the others stand for.
         row_rest: what an access of single elements costs, beside one of 16 bytes.
         row_block: threads that normalise one row.
         row_kept_bytes: rows of softmax shorter than that are copied to the local memory, and blocks are as

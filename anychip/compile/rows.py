@@ -11,6 +11,7 @@ from __future__ import annotations
 from math import ceil, floor
 from typing import NamedTuple
 
+from anychip.blocks import VectorUnit
 from anychip.chips import Chip
 from anychip.compile.layout import shared_cache_bytes
 from anychip.operators import Rows
@@ -19,8 +20,6 @@ from anychip.operators import Rows
 _REGISTER_ROW, _REGISTER_ROW_BYTES = 1024, 4096
 #: Bytes of one access of a thread, and elements of one of a normalisation, whatever their format.
 _VECTOR_BYTES, _VECTOR_ELEMENTS = 16, 4
-#: Wavefronts that normalise one row.
-_NORMALISING_WAVES = 4
 #: Threads of the largest block, and blocks that a core holds at most.
 _LARGEST_BLOCK, _MOST_BLOCKS = 1024, 32
 
@@ -105,10 +104,11 @@ def _in_flight(chip: Chip, threads: int) -> int:
 
 
 def _ticks(chip: Chip, threads: int, accesses: float) -> float:
-    """Time of a row: each of its wavefronts starts, meets the others, and goes round once an access."""
+    """Time of a row: each of its threads starts, meets the others, and goes round once an access."""
     policy = chip.policy
-    waves = threads / (policy.row_block // _NORMALISING_WAVES)
-    return policy.row_access * waves * (policy.row_start + accesses)
+    unit = chip.engines[chip.vector_names[0]].block
+    lanes = unit.lanes if isinstance(unit, VectorUnit) else 1
+    return policy.row_access * threads / lanes * (policy.row_start + accesses)
 
 
 def _missed(chip: Chip, form: Rows, flying: float, row_bytes: float) -> float:

@@ -165,12 +165,12 @@ def _rows(maker: str) -> tuple[Constant, ...]:
             catalogue.REGISTER_LOAD_BYTES_PER_CYCLE[maker],
             Bounds(16.0, 4.0, 64.0),
         ),
-        Constant("policy row_access", waits["row_access"], Bounds(10.0, 2.0, 40.0)),
+        Constant("policy row_access", waits["row_access"], Bounds(15.0, 4.0, 60.0)),
         Constant("policy row_start", waits["row_start"], Bounds(10.0, 2.0, 60.0)),
         Constant("policy row_rest", waits["row_rest"], Bounds(1.0, 0.3, 3.0)),
         Constant("policy row_hit_all", waits["row_hit_all"], Bounds(0.25, 0.1, 0.45)),
         Constant("policy row_hit_none", waits["row_hit_none"], Bounds(1.0, 0.5, 2.0)),
-        Constant("policy traced_dispatch", catalogue.TRACED_DISPATCH, Bounds(0.8, 0.1, 1.0)),
+        Constant("policy traced_dispatch", catalogue.TRACED_DISPATCH[maker], Bounds(0.8, 0.1, 1.0)),
         *_idle(maker, "softmax", "layernorm", "elementwise"),
     )
 
