@@ -6,6 +6,8 @@ were none. They carry over to a chip that was never measured through its data-sh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from anychip.chips.policy import ExchangePolicy, Policy
 from anychip.facts import Fact, Source
 
@@ -196,16 +198,28 @@ TRACED_DISPATCH = {
 #: Fitted parameters of the SystolicArray of a NeuronCore.
 TENSOR_ENGINE = {"efficiency": _fact(1.0, "1", _ENCODERS, 0.9, 1.0)}
 #: Fitted parameters of the vector and scalar engines of a NeuronCore.
-VECTOR_ENGINE = {"efficiency": _fact(0.95, "1", _ENCODERS, 0.9, 1.0)}
+VECTOR_ENGINE = {"efficiency": _fact(0.90, "1", _ENCODERS, 0.9, 0.95)}
 _FIRST = Source("fitted", "neuron_published.csv: BERT rows of inf1 (14 rows), one factor", _READ_ON)
 #: The same of a NeuronCore-v1, whose array and clocks are unpublished: one factor on both.
 FIRST_TENSOR_ENGINE = {"efficiency": _fact(0.52, "1", _FIRST, 0.25, 0.86)}
 FIRST_VECTOR_ENGINE = {"efficiency": _fact(0.545, "1", _FIRST, 0.26, 0.9)}
 #: Bytes a second that one virtual processor of the host copies to or from a core.
-NEURON_HOST_BYTES_PER_VCPU = _fact(2.36e9, "byte/s", _ENCODERS, 1.6e9, 4.2e9)
+NEURON_HOST_BYTES_PER_VCPU = _fact(3.11e9, "byte/s", _ENCODERS, 1.6e9, 4.2e9)
 #: By how much a call takes longer for every minor release of the compiler before `NEURON_SETTLED_RELEASE`.
 NEURON_RELEASE_GROWTH = _fact(0.014, "1", _ENCODERS, 0.010, 0.018)
 NEURON_SETTLED_RELEASE = 22
+_STRATEGY = Source(
+    "published",
+    "neuronx-distributed-inference, get_flash_attention_strategy: below, the compiler's own code is faster",
+    _READ_ON,
+)
+#: Queries from which on Neuron's libraries call their attention kernel: on a core by itself, and on two that
+#: are one logical core.
+NEURON_KERNEL_QUERIES = _fact(4096, "query", _STRATEGY)
+NEURON_PAIRED_KERNEL_QUERIES = _fact(1024, "query", _STRATEGY)
+#: What the transfer engines of a core sustain in the chips that exchanges were fitted on; rows that go round
+#: rings are carried by these engines.
+_FITTED_TRANSFERS_BYTES_PER_SECOND = 272e9
 _TRAINING = Source("fitted", "neuron_published.csv: BERT-Large pre-training rows of trn1, by hand", _READ_ON)
 #: Bytes a second at which one core of trn1 sums gradients with its copies, in one instance or several.
 NEURON_GRADIENT_BYTES_PER_SECOND = _fact(3.0e9, "byte/s", _TRAINING, 2.0e9, 7.0e9)
@@ -219,12 +233,12 @@ _PREFILL = Source(
 )
 #: Exchanges between the shards of a model on Neuron, besides their bytes: see `ExchangePolicy`.
 NEURON_EXCHANGE = {
-    "latency_s": _fact(36.2e-6, "s", _DECODE, 34.6e-6, 39.8e-6),
-    "row_s": _fact(3.9e-6, "s", _DECODE, 2.8e-6, 4.3e-6),
-    "ring_step_s": _fact(8.7e-6, "s", _PREFILL, 8.4e-6, 11.2e-6),
-    "ring_row_s": _fact(0.23e-6, "s", _PREFILL, 0.18e-6, 0.25e-6),
-    "ring_sequence_s": _fact(35e-6, "s", _PREFILL, 33e-6, 37e-6),
-    "ring_spilled_row_s": _fact(0.86e-6, "s", _PREFILL, 0.68e-6, 0.91e-6),
+    "latency_s": _fact(32.3e-6, "s", _DECODE, 32.0e-6, 34.3e-6),
+    "row_s": _fact(3.18e-6, "s", _DECODE, 2.9e-6, 3.2e-6),
+    "ring_step_s": _fact(8.58e-6, "s", _PREFILL, 8.5e-6, 11.5e-6),
+    "ring_row_s": _fact(0.206e-6, "s", _PREFILL, 0.13e-6, 0.23e-6),
+    "ring_apart_row_s": _fact(0.300e-6, "s", _PREFILL, 0.29e-6, 0.36e-6),
+    "ring_spilled_row_s": _fact(0.836e-6, "s", _PREFILL, 0.82e-6, 0.87e-6),
 }
 
 
@@ -358,29 +372,53 @@ def cpu_policy() -> Policy:
     )
 
 
-def neuron_policy(host_vcpus: float) -> Policy:
+def neuron_exchange(
+    constants: Mapping[str, float], transfers_bytes_per_second: float, *, paired: bool
+) -> ExchangePolicy:
+    """What exchanges take on a Neuron chip.
+
+    Args:
+        constants: of `NEURON_EXCHANGE`, fitted where a core's transfer engines sustain 272 GB/s.
+        transfers_bytes_per_second: what those of a core of this chip sustain.
+        paired: whether two physical cores are one logical core, which NxD Inference serves: it cuts products
+            and exchanges into tiles that overlap.
+    """
+    slower = _FITTED_TRANSFERS_BYTES_PER_SECOND / transfers_bytes_per_second
+    carried = ("ring_row_s", "ring_apart_row_s", "ring_spilled_row_s")
+    return ExchangePolicy(
+        **{name: constants[name] * (slower if name in carried else 1.0) for name in NEURON_EXCHANGE},
+        hides_rows=paired,
+    )
+
+
+def neuron_policy(host_vcpus: float, transfers_bytes_per_second: float, *, paired: bool = False) -> Policy:
     """A graph compiled by neuronx-cc for one core: fused blocks, tensor and vector engines taking turns.
 
     Args:
         host_vcpus: virtual processors of the smallest instance for each core; they copy results.
+        transfers_bytes_per_second: that the transfer engines of a core sustain.
+        paired: whether two physical cores are one logical core.
     """
-    block = _fact(6.1e-6, "s", _ENCODERS, 4.4e-6, 6.9e-6)
-    call = _fact(156e-6, "s", _ENCODERS, 140e-6, 194e-6)
+    block = _fact(5.05e-6, "s", _ENCODERS, 4.0e-6, 6.9e-6)
+    call = _fact(178e-6, "s", _ENCODERS, 140e-6, 194e-6)
     host = NEURON_HOST_BYTES_PER_VCPU.scaled(host_vcpus)
-    exchange = ExchangePolicy(**{name: fact.value for name, fact in NEURON_EXCHANGE.items()})
+    constants = {name: fact.value for name, fact in NEURON_EXCHANGE.items()}
+    queries = NEURON_PAIRED_KERNEL_QUERIES if paired else NEURON_KERNEL_QUERIES
     return Policy(
         style="compiled",
         tile=(512, 128, 128),
         depth=2,
         graph_cores=1,
+        kernel_queries=round(queries.value),
         accumulators=1,
         block_s=block.value,
         call_s=call.value,
         host_bytes_per_second=host.value,
         release_growth=NEURON_RELEASE_GROWTH.value,
         settled_release=NEURON_SETTLED_RELEASE,
-        exchange=exchange,
+        exchange=neuron_exchange(constants, transfers_bytes_per_second, paired=paired),
         facts={
+            "kernel_queries": queries,
             "block_s": block,
             "call_s": call,
             "host_bytes_per_second": host,

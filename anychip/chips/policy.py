@@ -21,16 +21,19 @@ class ExchangePolicy:
         row_s: of every row that goes straight.
         ring_step_s: of one step from chip to chip.
         ring_row_s: of every row that goes round.
-        ring_sequence_s: of every sequence after the first that goes round.
+        ring_apart_row_s: besides, of every row of another sequence than the first.
         ring_spilled_row_s: in place of `ring_row_s` where the rows together do not fit the local memory.
+        hides_rows: whether rows go round while the engines work, as in libraries that cut products and
+            exchanges into tiles; otherwise both take turns.
     """
 
     latency_s: float
     row_s: float
     ring_step_s: float
     ring_row_s: float
-    ring_sequence_s: float
+    ring_apart_row_s: float
     ring_spilled_row_s: float
+    hides_rows: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,8 @@ class Policy:
         cache_share: part of the shared cache in which operands stay for the next tile.
         cache_shares: the same by matrix engine, where it differs.
         graph_cores: cores that one compiled graph runs on; 0: all of them.
+        kernel_queries: queries of a sequence from which on attention is a kernel written by hand, which skips
+            what a causal mask leaves out and overlaps all engines; 0: never.
         accumulators: result tiles that may wait for the vector unit; 1 makes both engines take turns.
         block_s: latency of one fused block that no engine explains.
         call_s: latency of one call of a compiled graph.
@@ -110,6 +115,7 @@ class Policy:
     cache_share: float = 0.5
     cache_shares: Mapping[str, float] = field(default_factory=dict[str, float])
     graph_cores: int = 0
+    kernel_queries: int = 0
     accumulators: int = 2
     block_s: float = 0.0
     call_s: float = 0.0

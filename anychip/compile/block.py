@@ -7,6 +7,7 @@ layout changes and per-channel steps ride on the evacuation of the accumulators.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from anychip.arithmetic.recipe import CURVES, Recipe
 from anychip.blocks import MatrixEngine, SystolicArray, ceil_div
 from anychip.chips import Chip
 from anychip.compile.attention import product_format
-from anychip.compile.collective import crossing_ticks
+from anychip.compile.collective import crossing
 from anychip.compile.demand import demand_of, element_bytes, multiplies, operand_format
 from anychip.compile.fuse import Group, Residency
 from anychip.compile.layout import store
@@ -68,6 +69,7 @@ def block(chip: Chip, group: Group) -> Nest:
         items,
         demand_of(chip, group.forms, items),
         fixed_ticks=tuple(sorted(writer.fixed.items())),
+        beside_ticks=tuple((cause, ticks) for cause, ticks in sorted(writer.beside.items()) if ticks),
     )
 
 
@@ -88,8 +90,9 @@ def _lower(
         case Attention():
             _attention(writer, form, state)
         case Collective():
-            ticks = crossing_ticks(writer.chip, form)
-            writer.fixed["collective"] = writer.fixed.get("collective", 0) + ticks
+            ticks = crossing(writer.chip, form, backward=group.backward)
+            writer.fixed["collective"] = writer.fixed.get("collective", 0) + ticks.alone
+            writer.beside["collective"] = writer.beside.get("collective", 0) + ticks.beside
         case _:
             _walk(writer, form, state)
 
@@ -280,25 +283,34 @@ def _extents(unit: MatrixEngine, shape: _Shape, busy: float, total: int) -> tupl
 
 
 def _attention(writer: BlockWriter, form: Attention, state: Residency) -> None:
-    """Scores, softmax and context of all heads, head after head; a causal mask skips nothing."""
+    """Scores, softmax and context of all heads.
+
+    The compiler goes head after head and skips nothing of a causal mask. Long sequences have a kernel written
+    by hand, which skips what the mask leaves out and keeps all engines busy at once.
+    """
     chip = writer.chip
     name = product_format(chip, form)
     heads = max(1, form.batch * form.heads)
+    crossing = sum(o.bytes for o, out in zip(form.operands, state.reads, strict=True) if out)
+    stored = sum(o.bytes for o, out in zip(form.results, state.writes, strict=True) if out) / writer.spread
+    by_hand = 0 < chip.policy.kernel_queries <= form.queries and multiplies(chip, name)
+    kernel = _FusedAttention(writer, form, name) if by_hand else None
     scores = heads * form.queries * form.keys
     factor = (_BACKWARD if form.direction == "backward" else 1.0) / writer.spread
     rows = heads * form.queries
     lanes = getattr(writer.lanes, "lanes", 1)
     padded = scores * (lanes / rows if rows < lanes else 1.0)
-    crossing = sum(o.bytes for o, out in zip(form.operands, state.reads, strict=True) if out)
-    stored = sum(o.bytes for o, out in zip(form.results, state.writes, strict=True) if out) / writer.spread
     outputs = heads * form.queries * form.value_width / writer.spread
     unit_name = chip.multiplier(name)
     unit = chip.engines[unit_name].block
+    arrays = getattr(unit, "arrays", 1)
     values = Slot(writer.buffer("values", 1, 1))
     sums = writer.buffer("accumulators", chip.policy.accumulators, _RESULTS * 4, "psum")
 
     def products(share: float, read: tuple[Slot, ...]) -> tuple[Item, ...]:
         items: list[Item] = []
+        if kernel is not None:
+            return kernel.items(scores * factor * share * form.pairs / (form.queries * form.keys), read)
         if multiplies(chip, name):
             minimum = getattr(unit, "minimum_cycles", 1)
             # Pieces are some of the keys where those still fill the array, else some of the heads.
@@ -309,7 +321,7 @@ def _attention(writer: BlockWriter, form: Attention, state: Residency) -> None:
             turned = ceil_div(form.queries, 128) * ceil_div(keys, 128) * min(128, form.queries)
             extents = [
                 (streamed, keys, form.width),
-                (ceil(rows * turned), 128, 128),
+                (ceil(rows * turned / arrays), 128 * arrays, 128),
                 (streamed, form.value_width, keys),
             ]
             items += [
@@ -335,6 +347,58 @@ def _attention(writer: BlockWriter, form: Attention, state: Residency) -> None:
         writer.add(store(chip, "values", stored, stored))
     if cached:
         writer.fence()
+
+
+class _FusedAttention:
+    """A kernel that begins the next tile of scores before it ends this one.
+
+    Args:
+        writer: of the block.
+        form: the attention.
+        name: format that is multiplied.
+    """
+
+    def __init__(self, writer: BlockWriter, form: Attention, name: str) -> None:
+        self._writer, self._form, self._name = writer, form, name
+        self._unit_name = writer.chip.multiplier(name)
+        self._arrays = getattr(writer.chip.engines[self._unit_name].block, "arrays", 1)
+        self._slots = {
+            each: writer.buffer(each, 2, _RESULTS * 4, "psum" if each in ("scores", "sums") else None)
+            for each in ("scores", "weights", "turned", "sums")
+        }
+
+    def items(self, scores: float, read: tuple[Slot, ...]) -> tuple[Item, ...]:
+        """Work on so many scores, given the operands' slots."""
+        tiles = max(1, ceil(scores / _RESULTS))
+        rows = max(1, ceil(scores / tiles / _COLUMNS))
+        weighed = rows * _COLUMNS
+        scored = self._multiply((rows, _COLUMNS, self._form.width), read, "scores")
+        blocks = ceil(rows * (_COLUMNS // 128) / self._arrays)
+        outputs = rows * self._form.value_width
+        opened = (
+            scored,
+            self._lanes(self._writer.vector, "scores", "weights", weighed, 1),
+            self._lanes(self._writer.scalar, "weights", "weights", weighed, _SCORE_CURVES),
+        )
+        closed = (
+            self._multiply((blocks, 128 * self._arrays, 128), (Slot(self._slots["weights"]),), "turned"),
+            self._lanes(self._writer.vector, "turned", "turned", weighed, 1),
+            self._multiply((rows, self._form.value_width, _COLUMNS), (Slot(self._slots["turned"]),), "sums"),
+            self._lanes(self._writer.vector, "sums", None, outputs, 1),
+        )
+        # While the weights of one tile are turned, the maximum of the next is found.
+        both = (*opened[:2], closed[0], opened[2], *closed[1:])
+        return (*opened, *((Loop("a", tiles - 1, both),) if tiles > 1 else ()), *closed)
+
+    def _multiply(self, extents: tuple[int, int, int], read: tuple[Slot, ...], into: str) -> Instruction:
+        written = (Slot(self._slots[into], fresh=True),)
+        return Instruction(self._unit_name, "multiply", read, written, extents, self._name)
+
+    def _lanes(self, engine: str, read: str, into: str | None, elements: int, steps: int) -> Instruction:
+        made = self._writer.lane(engine, (Slot(self._slots[read]),), elements, steps)
+        if into is None:
+            return made
+        return replace(made, writes=(Slot(self._slots[into], fresh=into != read),))
 
 
 # --- everything else ---------------------------------------------------------------------------------

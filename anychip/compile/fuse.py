@@ -66,6 +66,7 @@ class Group:
         called_in: phase of the step in which software on the cores themselves calls the operator; empty where
             a host launches it, and for what belongs to the call of the group before.
         mapped_bytes: of its results that lie on pages which must be mapped first.
+        backward: whether it forms gradients: those of weights keep the engines busy while others cross.
         work: what the nest depends on; equal work shares a nest.
     """
 
@@ -80,12 +81,13 @@ class Group:
     crossing: Crossing | None = None
     mapped_bytes: int = 0
     called_in: str = ""
+    backward: bool = False
     work: tuple[object, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         work = (
             self.forms, self.residency, self.sources, self.kept_bytes, self.epilogue_bytes, self.first,
-            self.is_list, self.crossing, self.mapped_bytes, self.called_in,
+            self.is_list, self.crossing, self.mapped_bytes, self.called_in, self.backward,
         )  # fmt: skip
         object.__setattr__(self, "work", work)
 
@@ -293,7 +295,16 @@ def _blocks(chip: Chip, segment: Segment, forms: Sequence[tuple[Form, ...]]) -> 
         inside = tuple(form for index in nodes for form in forms[index])
         states = tuple(state for index in nodes for state in residency[index])
         multiplied = any(_multiplies(forms[index]) for index in nodes)
-        groups.append(Group(tuple(nodes), inside, states, _sources(segment, forms, nodes), first=multiplied))
+        groups.append(
+            Group(
+                tuple(nodes),
+                inside,
+                states,
+                _sources(segment, forms, nodes),
+                first=multiplied,
+                backward=keys[nodes[0]][1] == "backward",
+            )
+        )
     opened = False
     for position, group in enumerate(groups):
         groups[position] = replace(group, first=group.first and not opened)

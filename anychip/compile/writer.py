@@ -48,6 +48,7 @@ class BlockWriter:
         self.parts: list[Part] = []
         self.buffers: dict[str, Buffer] = {}
         self.fixed: dict[str, int] = {}
+        self.beside: dict[str, int] = {}
         self._pieces = 0
         self._fenced = False
         self.spread = chip.policy.graph_cores or chip.cores

@@ -226,6 +226,8 @@ class Nest:
         launches: how many kernel launches it stands for.
         fixed_ticks: time that no engine explains (a fitted per-kernel latency, host work), as
             (cause, ticks).
+        beside_ticks: time that passes beside the engines (exchanges that run while they work), as
+            (cause, ticks): the nest takes at least that long, and its fixed time after it.
     """
 
     name: str
@@ -235,6 +237,7 @@ class Nest:
     demand: Demand = field(default_factory=Demand)
     launches: int = 1
     fixed_ticks: tuple[tuple[str, int], ...] = ()
+    beside_ticks: tuple[tuple[str, int], ...] = ()
 
     @property
     def text(self) -> str:
@@ -243,6 +246,7 @@ class Nest:
         lines += [f"  ${i} {access.operand.text} {access.groups}" for i, access in enumerate(self.accesses)]
         lines += [f"  buffer {b.name} {b.memory} {b.depth} x {b.slot_bytes} B" for b in self.buffers]
         lines += [f"  fixed {cause} {ticks}" for cause, ticks in self.fixed_ticks]
+        lines += [f"  beside {cause} {ticks}" for cause, ticks in self.beside_ticks]
         lines += list(_lines(self.body, 1))
         return "\n".join(lines)
 

@@ -402,8 +402,9 @@ def simulate_nest(chip: Chip, nest: Nest, *, skipping: bool = True) -> Span:
             _run_grid(machine, item)
         else:
             machine.run(machine.resolve((item,), 1))
-    fixed = sum(ticks for _, ticks in nest.fixed_ticks)
     total = machine.end
+    causes = nest.fixed_ticks + _outlasting(nest, total)
+    fixed = sum(ticks for _, ticks in causes)
     ideal_ticks, bound = ideal(chip, nest)
     return Span(
         ticks=total + launch + fixed,
@@ -412,12 +413,23 @@ def simulate_nest(chip: Chip, nest: Nest, *, skipping: bool = True) -> Span:
         ideal_ticks=ideal_ticks,
         ideal_bound=bound,
         launch_ticks=launch,
-        fixed=nest.fixed_ticks,
+        fixed=causes,
         instructions=nest.instruction_count,
         simulated=machine.counters.simulated,
         link_ticks=tuple(zip(machine.link_names, machine.counters.link_ticks, strict=True)),
         extrapolated=machine.extrapolated,
     )
+
+
+def _outlasting(nest: Nest, ticks: int) -> tuple[tuple[str, int], ...]:
+    """By how much what runs beside the engines takes longer than they do, in the order of its causes."""
+    found: list[tuple[str, int]] = []
+    for cause, beside in nest.beside_ticks:
+        late = max(0, beside - ticks)
+        if late:
+            found.append((cause, late))
+        ticks = max(0, ticks - beside)
+    return tuple(found)
 
 
 def _run_grid(machine: Machine, grid: Grid) -> None:

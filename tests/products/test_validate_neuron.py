@@ -11,9 +11,10 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from anychip import chips
+from anychip.frontends.torch.models import Phase
 from anychip.products.validate.kinds import KINDS, reading
 from anychip.products.validate.neuron import CALLS, Predictor, Served, aging, predict
-from anychip.products.validate.neuron_calls import Work
+from anychip.products.validate.neuron_calls import Calls, Work
 from anychip.products.validate.neuron_search import LINEAR, Constants, found, with_constants
 from anychip.products.validate.question import Reading, catalogue_chip
 
@@ -144,3 +145,43 @@ def test_more_shards_of_a_model_hold_less_and_exchange() -> None:
 def test_every_chip_of_the_family_states_its_ring() -> None:
     for name in ("inf1", "inf2", "trn1", "trn2", "trn3"):
         assert chips.by_name(name).facts["chip_ring"].value >= 2
+
+
+def test_figures_that_contradict_each_other_stand_apart(tmp_path: Path) -> None:
+    extra = "task=Text Generation;input_len=4096;output_len=4096;tp=32"
+    row = ROW | {"model": "Llama-2-13b", "extra": extra, "batch": "1.0", "seq_len": "8192", "inflight": ""}
+    times = [row | {"metric": "ttft_p50", "value": "334"}, row | {"metric": "tpot_p50", "value": "10.2"}]
+    for rate, doubted in (("97", False), ("60", True)):
+        rows = read(tmp_path, *times, row | {"metric": "output_token_throughput", "value": rate}).questions
+        assert [each.kind.endswith(", contradicted") for each in rows] == [doubted] * 3
+    other = row | {"metric": "output_token_throughput", "value": "60", "sdk_version": "2.19.0"}
+    assert not any("contradicted" in each.kind for each in read(tmp_path, *times, other).questions)
+
+
+def test_one_long_prompt_is_divided_between_shards(tmp_path: Path) -> None:
+    def prompt(batch: str, tokens: str, chip: str = "inferentia2") -> Work:
+        extra = f"task=Text Generation;input_len={tokens};output_len=8;tp=24"
+        return served(
+            tmp_path,
+            model="Llama-2-13b",
+            extra=extra,
+            metric="ttft_p50",
+            batch=batch,
+            seq_len="16384",
+            chip=chip,
+        ).work
+
+    assert prompt("1", "4096").divides_sequence
+    assert not prompt("1", "2048").divides_sequence
+    assert not prompt("4", "4096").divides_sequence
+    assert prompt("4", "512", "trainium2").divides_sequence
+
+
+@pytest.mark.parametrize("phase", ["prefill", "decode", "gradients", "train"])
+def test_a_few_equal_layers_stand_for_all(phase: Phase) -> None:
+    chip = catalogue_chip("inf2")
+    few, many = Calls(), Calls(few=100)
+    work = Work("llama-3.2-1b", phase, 2, 256, 4, 7)
+    assert few.seconds(chip, work) == pytest.approx(many.seconds(chip, work), rel=1e-9)
+    if phase != "train":
+        assert few.recording(chip, work).parameter_bytes == many.recording(chip, work).parameter_bytes

@@ -88,3 +88,16 @@ def test_a_long_loop_costs_little_to_simulate() -> None:
     assert span.instructions == 2 * 10**9 + 1
     assert span.simulated < 100
     assert span.ticks > 7 * 10**9
+
+
+def test_what_passes_beside_the_engines_costs_only_what_outlasts_them() -> None:
+    chip = basecamp()
+    work = Instruction("matrix", "multiply", (), (Slot("accumulators", fresh=True),), (4, 4, 500), "bf16")
+    buffers = (Buffer("accumulators", "array", 1, 64),)
+    alone = simulate_nest(chip, Nest("tiles", (), buffers, (work,)))
+    short, long = (
+        simulate_nest(chip, Nest("tiles", (), buffers, (work,), beside_ticks=(("collective", ticks),)))
+        for ticks in (100, alone.ticks + 7)
+    )
+    assert short.ticks == alone.ticks and short.fixed == ()
+    assert long.ticks == alone.ticks + 7 and long.fixed == (("collective", 7),)

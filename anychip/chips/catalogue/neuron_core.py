@@ -210,7 +210,8 @@ def neuron_chip(
     note: str,
 ) -> Chip:
     """A chip of NeuronCores over one device memory."""
-    array = engines["tensor"].block
+    array, transfers = engines["tensor"].block, engines["load"].block
+    assert isinstance(transfers, DmaEngine)  # noqa: S101 - `engines_of` makes it
     clock = array.facts["clock_hz"]
     common = {
         "cores": published(cores, "core", ARCHITECTURE),
@@ -241,7 +242,7 @@ def neuron_chip(
         load=Route(engine="load", links=("hbm",)),
         store=Route(engine="store", links=("hbm",)),
         sequencer=front_end(),
-        policy=neuron_policy(host_vcpus.value),
+        policy=neuron_policy(host_vcpus.value, transfers.bytes_per_second, paired=generation >= 3),
         numerics=neuron_numerics(generation),
         roundings=("nearest-even",) if generation == 1 else ("nearest-even", "stochastic"),
         power=power,

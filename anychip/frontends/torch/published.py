@@ -49,6 +49,7 @@ class Workload:
         tokens: length of the sequence or of the cache; ignored for images.
         shards: tensor-parallel degree; the Graph is that of one shard.
         layers: of one stage of a pipeline; 0: all.
+        divides_sequence: shards keep their part of the sequence outside the divided products.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Workload:
     tokens: int
     shards: int = 1
     layers: int = 0
+    divides_sequence: bool = False
 
 
 _LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
@@ -184,6 +186,11 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
+def generates(name: str) -> bool:
+    """Whether it is a language model of equal layers that generates."""
+    return _architecture(name).decodes
+
+
 def layers_of(name: str) -> int:
     """Repeated layers of a language model."""
     return int(_architecture(name).fields["num_hidden_layers"])
@@ -210,17 +217,28 @@ def graph_of(workload: Workload) -> Graph:
     architecture = _architecture(workload.name)
     phase: Phase = "prefill" if architecture.decodes and workload.phase == "forward" else workload.phase
     return recorded(
-        _model(workload.name, workload.shards, workload.layers, workload.phase in ("train", "gradients")),
+        _model(
+            workload.name,
+            workload.shards,
+            workload.layers,
+            workload.divides_sequence and workload.shards > 1,
+            workload.phase in ("train", "gradients"),
+        ),
         name=workload.name,
         phase=phase,
         batch=workload.batch,
-        tokens=workload.tokens,
+        tokens=_padded(workload.tokens, workload.shards if workload.divides_sequence else 1),
         image_size=224 if architecture.reads == "image" else None,
     )
 
 
+def _padded(tokens: int, parts: int) -> int:
+    """Tokens of a sequence that is divided into equal parts, padding among them."""
+    return -(-tokens // parts) * parts
+
+
 @lru_cache(maxsize=1)
-def _model(name: str, shards: int, layers: int, trains: bool) -> Any:
+def _model(name: str, shards: int, layers: int, divides_sequence: bool, trains: bool) -> Any:
     """The model on the device, without values; models that train keep everything in bf16."""
     try:
         import transformers
@@ -241,7 +259,7 @@ def _model(name: str, shards: int, layers: int, trains: bool) -> Any:
     if architecture.decodes or trains:
         model = model.to(torch.bfloat16)
     if shards > 1:
-        exchange_results(model, kind, whole, part, shards)
+        exchange_results(model, kind, whole, part, shards, divides_sequence=divides_sequence)
     return on_device(model)
 
 

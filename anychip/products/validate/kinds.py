@@ -13,6 +13,7 @@ from anychip.products.validate import (
     layers,
     models,
     neuron,
+    neuron_contradictions,
     neuron_search,
     operators,
     power,
@@ -32,7 +33,14 @@ from anychip.products.validate.question import (
 KINDS: tuple[FileKind, ...] = (
     FileKind("operators", operators.COLUMNS, operators.read, operators.predict, searched_gpu),
     FileKind("attention", attention.COLUMNS, attention.read, attention.predict, searched_gpu),
-    FileKind("neuron", neuron.COLUMNS, neuron.read, neuron.predict, neuron_search.searched),
+    FileKind(
+        "neuron",
+        neuron.COLUMNS,
+        neuron.read,
+        neuron.predict,
+        neuron_search.searched,
+        neuron_contradictions.reviewed,
+    ),
     FileKind("power", power.COLUMNS, power.read, power.predict, power.searched),
     FileKind("layers", layers.COLUMNS, layers.read, operators.predict, searched_gpu),
     FileKind("models", models.COLUMNS, models.read, models.predict, searched_gpu),
@@ -104,4 +112,6 @@ def reading(path: Path, kind: FileKind, shortest_s: float) -> Reading:
             excluded.append(Excluded(path.name, line, where, out.reason, out.because))
         except BrokenRow as error:
             broken.append(Broken(path.name, line, error.column, error.complaint))
+    if kind.review is not None:
+        questions = kind.review(questions)
     return Reading(questions, excluded, broken)

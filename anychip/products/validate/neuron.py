@@ -35,10 +35,14 @@ from anychip.products.validate.question import (
 COLUMNS = ("chip", "phase", "model", "batch", "seq_len", "metric", "value", "extra", "inflight", "cores")
 #: Prompts beyond so many tokens in a batch are a class of their own.
 _SHORT_PROMPT = 2048
+#: Tokens of a single prompt beyond which serving libraries divide the sequence between shards.
+_DIVIDED_PROMPT = 2048
 #: Sequences up to which a decoding program was measured again and again.
 _MANY = 64
 #: Requests in flight, as throughput times latency over batch gives them, that are one request.
 _ONE_IN_FLIGHT = 1.05
+#: Columns of one figure; rows that agree in all others are of one measurement.
+_OF_A_FIGURE = ("line", "metric", "value", "unit", "inflight", "first_tag", "last_tag", "price_usd_h_ri")
 _TAIL = re.compile(r"p(9\d|100)|max_|cost|mfu")
 
 
@@ -55,6 +59,7 @@ class Served(Question):
         price_usd_h: of the instance, where costs were measured.
         sdk: version of the compiler, as numbers.
         step: of a training run; None for inference.
+        run: what all figures of one measurement of a generation share; None for other rows.
     """
 
     work: Work
@@ -65,6 +70,7 @@ class Served(Question):
     price_usd_h: float = 0.0
     sdk: tuple[int, ...] = ()
     step: Step | None = None
+    run: tuple[str, ...] | None = None
 
 
 def read(file: str, row: Row, shortest_s: float) -> Served:
@@ -112,6 +118,7 @@ def _generated(
 ) -> Served:
     """A prompt, an output token, or answers per second of a tensor-parallel language model."""
     kind, metric = said["class"], row["metric"]
+    common = common | {"run": tuple(text for name, text in row.items() if name not in _OF_A_FIGURE)}
     if "request" in metric:
         raise Out("scale", "throughput of a service with requests of its own", kind)
     if "input_len" not in named:
@@ -119,7 +126,11 @@ def _generated(
     given, made = int(float(named["input_len"])), int(float(named.get("output_len") or 1))
     shards = int(float(named["tp"])) if "tp" in named else round(number(row, "cores", least=1.0))
     longest = round(number(row, "seq_len", otherwise=float(given + made), least=1.0))
-    prompt = Work(said["architecture"], "prefill", batch, _bucket(given, longest), shards)
+    tokens = _bucket(given, longest)
+    divided = said.get("sequence") == "divided" or (batch == 1 and tokens > _DIVIDED_PROMPT)
+    prompt = Work(
+        said["architecture"], "prefill", batch, tokens, shards, divides_sequence=divided and shards > 1
+    )
     token = Work(said["architecture"], "decode", batch, _bucket(given + made // 2 + 1, longest), shards)
     if metric.startswith("ttft"):
         size = "to 2,048 tokens" if batch * prompt.tokens <= _SHORT_PROMPT else "beyond 2,048 tokens"
@@ -149,7 +160,8 @@ def _trained(
     layers = int(said.get("layers", 0)) // stages if stages > 1 else 0
     micro = int(float(named.get("microbatch", "1")))
     copies = max(1, cores // (shards * stages))
-    work = Work(said["architecture"], "gradients", micro, tokens, shards, layers)
+    divided = said.get("sequence") == "divided"
+    work = Work(said["architecture"], "gradients", micro, tokens, shards, layers, divided)
     step = Step(
         batch=whole,
         micro_batches=max(1, round(whole / (copies * micro))),

@@ -7,7 +7,7 @@ it changes an engine.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +15,7 @@ from anychip.chips import Chip
 from anychip.compile import Lowering
 from anychip.compile.fuse import Group, grouped
 from anychip.frontends.torch.models import Phase
-from anychip.frontends.torch.published import Workload, graph_of
+from anychip.frontends.torch.published import Workload, generates, graph_of, layers_of
 from anychip.programs.graph import Graph, Segment
 from anychip.simulate import Player
 
@@ -31,6 +31,7 @@ class Work:
         tokens: of the sequence, prompt or cache.
         shards: tensor-parallel degree.
         layers: of one stage of a pipeline; 0: all.
+        divides_sequence: shards keep their part of the sequence outside the divided products.
     """
 
     architecture: str
@@ -39,6 +40,7 @@ class Work:
     tokens: int
     shards: int = 1
     layers: int = 0
+    divides_sequence: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +64,11 @@ class Calls:
 
     Args:
         recorded: by call and by what decides fusion.
+        few: layers of a language model that are recorded; the others are equal.
     """
 
     recorded: dict[tuple[Work, str], Recorded] = field(default_factory=dict[tuple[Work, str], Recorded])
+    few: int = 3
     # By identity; the chip is kept so that its identity is not reused.
     _pricers: dict[int, tuple[Chip, Lowering, Player]] = field(
         default_factory=dict[int, "tuple[Chip, Lowering, Player]"]
@@ -72,6 +76,11 @@ class Calls:
 
     def seconds(self, chip: Chip, work: Work) -> float:
         """Seconds of one call on one core of a chip, inputs and results carried from and to the host."""
+        layers = self._equal_layers(work)
+        if layers and work.phase == "train":
+            # An optimizer works on all layers' weights at once: its time is linear, its kernels are others.
+            few, more = (self.seconds(chip, replace(work, layers=self.few + i)) for i in (0, 1))
+            return few + (layers - self.few) * (more - few)
         done = self.recording(chip, work)
         _, lowering, player = self.pricer(chip)
         ticks = sum(count * player.span(lowering.group_nest(group)).ticks for group, count in done.groups)
@@ -83,8 +92,21 @@ class Calls:
         key = (work, chip.name)
         known = self.recorded.get(key)
         if known is None:
-            known = self.recorded[key] = self._recorded(chip, _graph(work))
+            layers = self._equal_layers(work)
+            if layers:
+                few, more = (self.recording(chip, replace(work, layers=self.few + i)) for i in (0, 1))
+                known = _extended(few, more, layers - self.few)
+            else:
+                known = self._recorded(chip, _graph(work))
+            self.recorded[key] = known
         return known
+
+    def _equal_layers(self, work: Work) -> int:
+        """Layers of a model of which a few are recorded for all; 0 where all are recorded."""
+        if not generates(work.architecture):
+            return 0
+        layers = work.layers or layers_of(work.architecture)
+        return layers if layers > self.few + 1 else 0
 
     def _recorded(self, chip: Chip, graph: Graph) -> Recorded:
         lowering = self.pricer(chip)[1]
@@ -108,11 +130,36 @@ class Calls:
         return known
 
 
+def _extended(few: Recorded, more: Recorded, times: int) -> Recorded:
+    """The recording of a model in which what `more` has beyond `few` is repeated: equal layers."""
+
+    def repeated(first: int, second: int) -> int:
+        return first + times * (second - first)
+
+    counts = {group.work: (group, 0, count) for group, count in more.groups}
+    for group, count in few.groups:
+        counts[group.work] = (group, count, counts.get(group.work, (group, 0, 0))[2])
+    groups = tuple((group, repeated(first, second)) for group, first, second in counts.values())
+    return Recorded(
+        tuple(each for each in groups if each[1] > 0),
+        repeated(few.host_bytes, more.host_bytes),
+        repeated(few.parameter_bytes, more.parameter_bytes),
+    )
+
+
 @lru_cache(maxsize=2)
 def _graph(work: Work) -> Graph:
     """The recording; neighbours in order of work differ in the chip alone."""
     return graph_of(
-        Workload(work.architecture, work.phase, work.batch, work.tokens, work.shards, work.layers)
+        Workload(
+            work.architecture,
+            work.phase,
+            work.batch,
+            work.tokens,
+            work.shards,
+            work.layers,
+            work.divides_sequence,
+        )
     )
 
 

@@ -16,14 +16,16 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from anychip.blocks import SystolicArray, VectorUnit
+from anychip.blocks import DmaEngine, SystolicArray, VectorUnit
 from anychip.chips import Chip, Engine
+from anychip.chips.fitted import neuron_exchange
 from anychip.chips.policy import ExchangePolicy
 from anychip.compile.collective import overhead_parts
 from anychip.frontends.torch.published import ARCHITECTURES
 from anychip.operators import Collective
 from anychip.products.validate.neuron import CALLS, Served, aging
 from anychip.products.validate.neuron_calls import Recorded, Work
+from anychip.products.validate.neuron_contradictions import CONTRADICTED
 from anychip.products.validate.question import Question, Tell, catalogue_chip
 
 #: Efficiencies at which engines are simulated, and those between which the search chooses.
@@ -43,7 +45,7 @@ _LONG_PROMPT = 0.3
 HOST = "host_vcpus_per_core"
 LINEAR = (
     "block_s", "call_s", "host_s_per_byte", "latency_s", "row_s", "ring_step_s", "ring_row_s",
-    "ring_spilled_row_s", "ring_sequence_s",
+    "ring_spilled_row_s", "ring_apart_row_s",
 )  # fmt: skip
 
 
@@ -86,6 +88,7 @@ def searched(rows: Sequence[Question], tell: Tell) -> Callable[[Chip], Chip]:
         and row.prompt is None
         and not row.price_usd_h
         and "tails" not in row.kind
+        and CONTRADICTED not in row.kind
         and "more than" not in row.kind
     ]
     if len(mine) < 2 * len(LINEAR):
@@ -214,12 +217,13 @@ def _amounts(chip: Chip, recorded: Recorded) -> tuple[float, tuple[np.ndarray, n
             if isinstance(form, Collective) and form.kind != "barrier":
                 parts = overhead_parts(chip, form)
                 other -= count * parts.seconds(cast(ExchangePolicy, chip.policy.exchange))
+                share = count * parts.share
                 straight[3] += count
-                straight[4] += count * (parts.rows - 1)
+                straight[4] += share * (parts.rows - 1)
                 rings[3] += count
-                rings[5] += count * parts.steps
-                rings[6 if parts.fits else 7] += count * parts.rows
-                rings[8] += count * (parts.sequences - 1)
+                rings[5] += share * parts.steps
+                rings[6 if parts.fits else 7] += share * parts.rows
+                rings[8] += share * parts.rows_apart
     for amounts in (straight, rings):
         amounts[2] = recorded.host_bytes / chip.facts[HOST].value if recorded.host_bytes > 1 else 0
     return other, (straight, rings)
@@ -258,14 +262,16 @@ def with_constants(chip: Chip, constants: Constants) -> Chip:
     if chip.policy.exchange is None:
         return chip
     linear = constants.linear
-    named = {field.name: linear[field.name] for field in dataclasses.fields(ExchangePolicy)}
+    transfers = chip.engines[chip.load.engine].block
+    assert isinstance(transfers, DmaEngine)  # noqa: S101 - of every Neuron chip
+    exchange = neuron_exchange(linear, transfers.bytes_per_second, paired=chip.policy.exchange.hides_rows)
     policy = dataclasses.replace(
         chip.policy,
         block_s=linear["block_s"],
         call_s=linear["call_s"],
         release_growth=constants.release,
         host_bytes_per_second=chip.facts[HOST].value / max(linear["host_s_per_byte"], 1e-12),
-        exchange=ExchangePolicy(**named),
+        exchange=exchange,
     )
     if chip.name != "inf1":
         chip = with_efficiencies(chip, constants.tensor, constants.vector)

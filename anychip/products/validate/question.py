@@ -159,6 +159,7 @@ class FileKind:
         read: one row to its question; raises `Out` or `BrokenRow`.
         predict: answers to questions of this kind. Rows that turn out to have none are left away.
         search: finds the constants that these questions were fitted with again; None if none were.
+        review: looks at all questions of a file together; None if each stands alone.
     """
 
     name: str
@@ -166,6 +167,7 @@ class FileKind:
     read: Callable[[str, Row, float], Question]
     predict: Callable[[Sequence[Question], ChipOf], tuple[list[Measured], list[Excluded]]]
     search: Search | None = None
+    review: Callable[[Sequence[Question]], list[Question]] | None = None
 
 
 def catalogue_chip(name: str) -> Chip:
