@@ -373,17 +373,18 @@ def cpu_policy() -> Policy:
 
 
 def neuron_exchange(
-    constants: Mapping[str, float], transfers_bytes_per_second: float, *, paired: bool
+    constants: Mapping[str, float], transfers_bytes_per_second: float | None, *, paired: bool
 ) -> ExchangePolicy:
     """What exchanges take on a Neuron chip.
 
     Args:
         constants: of `NEURON_EXCHANGE`, fitted where a core's transfer engines sustain 272 GB/s.
-        transfers_bytes_per_second: what those of a core of this chip sustain.
+        transfers_bytes_per_second: what those of a core of this chip sustain; None: as much.
         paired: whether two physical cores are one logical core, which NxD Inference serves: it cuts products
             and exchanges into tiles that overlap.
     """
-    slower = _FITTED_TRANSFERS_BYTES_PER_SECOND / transfers_bytes_per_second
+    fitted = _FITTED_TRANSFERS_BYTES_PER_SECOND
+    slower = fitted / (transfers_bytes_per_second or fitted)
     carried = ("ring_row_s", "ring_apart_row_s", "ring_spilled_row_s")
     return ExchangePolicy(
         **{name: constants[name] * (slower if name in carried else 1.0) for name in NEURON_EXCHANGE},
@@ -391,12 +392,14 @@ def neuron_exchange(
     )
 
 
-def neuron_policy(host_vcpus: float, transfers_bytes_per_second: float, *, paired: bool = False) -> Policy:
+def neuron_policy(
+    host_vcpus: float, transfers_bytes_per_second: float | None, *, paired: bool = False
+) -> Policy:
     """A graph compiled by neuronx-cc for one core: fused blocks, tensor and vector engines taking turns.
 
     Args:
         host_vcpus: virtual processors of the smallest instance for each core; they copy results.
-        transfers_bytes_per_second: that the transfer engines of a core sustain.
+        transfers_bytes_per_second: that the transfer engines of a core sustain; None: as v2's.
         paired: whether two physical cores are one logical core.
     """
     block = _fact(5.05e-6, "s", _ENCODERS, 4.0e-6, 6.9e-6)
