@@ -307,14 +307,21 @@ def _from_script(error: BaseException, path: str) -> TracebackType | None:
 
 
 def _face(chip: Chip, run: Run) -> Any:
+    import dataclasses
+
     from anychip.frontends.torch.redirect.face import Face
 
-    return Face(
+    face = Face(
         name=chip.title,
         memory_bytes=chip.main_memory.capacity_bytes,
         processors=chip.cores,
         clock_s=run.seconds,
     )
+    known = chip.facts.get("compute_capability")
+    if known is None:
+        return face
+    major, minor = divmod(round(10 * known.value), 10)
+    return dataclasses.replace(face, capability=(major, minor))
 
 
 def _exit_code(exited: SystemExit) -> int:

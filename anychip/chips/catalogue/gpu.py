@@ -55,6 +55,7 @@ class Generation:
 
     Args:
         title: of the architecture.
+        compute_capability: by which CUDA libraries choose formats and kernels; None: not NVIDIA's.
         process_nm: as the maker names it.
         lanes: fp32 operations.
         tensor: dense multiply-adds of the tensor or matrix cores with 16-bit operands; None without them.
@@ -76,6 +77,7 @@ class Generation:
     """
 
     title: str
+    compute_capability: float | None = None
     process_nm: int
     lanes: int
     tensor: int | None
@@ -230,6 +232,10 @@ def _facts(board: Board, generation: Generation) -> dict[str, Fact]:
         ),
         "host_link_bytes_per_second": pcie(board.pcie, lanes=board.pcie_lanes),
     }
+    if generation.compute_capability is not None:
+        facts["compute_capability"] = published(
+            generation.compute_capability, "1", "NVIDIA CUDA C++ Programming Guide: compute capabilities"
+        )
     if board.link_gb:
         facts["chip_link_bytes_per_second"] = published(
             board.link_gb * GIGA, "byte/s", f"{board.where}: both directions together"

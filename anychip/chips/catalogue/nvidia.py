@@ -20,6 +20,7 @@ _FP8 = {"fp8_e4m3fn": 2.0, "fp8_e5m2": 2.0}
 
 PASCAL_HPC = Generation(
     title="Pascal GP100 whitepaper",
+    compute_capability=6.0,
     process_nm=16,
     lanes=64,
     tensor=None,
@@ -32,6 +33,7 @@ PASCAL_HPC = Generation(
 )
 PASCAL = Generation(
     title="Pascal GP104 whitepaper",
+    compute_capability=6.1,
     process_nm=16,
     lanes=128,
     special=32,
@@ -45,6 +47,7 @@ PASCAL = Generation(
 )
 VOLTA = Generation(
     title="Volta GV100 whitepaper",
+    compute_capability=7.0,
     process_nm=12,
     lanes=64,
     tensor=512,
@@ -57,6 +60,7 @@ VOLTA = Generation(
 )
 TURING = Generation(
     title="Turing TU104 whitepaper",
+    compute_capability=7.5,
     process_nm=12,
     lanes=64,
     tensor=512,
@@ -70,6 +74,7 @@ TURING = Generation(
 )
 AMPERE_HPC = Generation(
     title="Ampere GA100 whitepaper",
+    compute_capability=8.0,
     process_nm=7,
     lanes=64,
     tensor=1024,
@@ -82,6 +87,7 @@ AMPERE_HPC = Generation(
 )
 AMPERE = Generation(
     title="Ampere GA102 whitepaper",
+    compute_capability=8.6,
     process_nm=8,
     lanes=128,
     tensor=512,
@@ -95,6 +101,7 @@ AMPERE = Generation(
 )
 AMPERE_HALF = Generation(
     title="Ampere GA102 with tensor cores at half rate",
+    compute_capability=8.6,
     process_nm=8,
     lanes=128,
     tensor=256,
@@ -113,6 +120,7 @@ AMPERE_CONSUMER = dataclasses.replace(
 )
 ADA = Generation(
     title="Ada AD102 whitepaper",
+    compute_capability=8.9,
     process_nm=5,
     lanes=128,
     tensor=512,
@@ -132,6 +140,7 @@ ADA_CONSUMER = dataclasses.replace(
 )
 HOPPER = Generation(
     title="Hopper GH100 whitepaper",
+    compute_capability=9.0,
     process_nm=4,
     lanes=128,
     tensor=2048,
@@ -146,6 +155,7 @@ HOPPER = Generation(
 )
 BLACKWELL = Generation(
     title="Blackwell architecture brief",
+    compute_capability=10.0,
     process_nm=4,
     lanes=128,
     tensor=4096,
@@ -161,12 +171,14 @@ BLACKWELL = Generation(
 BLACKWELL_ULTRA = dataclasses.replace(
     BLACKWELL,
     title="Blackwell Ultra, as listed in stas00/ml-engineering",
+    compute_capability=10.3,
     tensor_rates={name: rate for name, rate in BLACKWELL.tensor_rates.items() if name != "int8"}
     | {"nvfp4": 5.6},
 )
 BLACKWELL_CARD = dataclasses.replace(
     BLACKWELL,
     title="Blackwell GB202 whitepaper",
+    compute_capability=12.0,
     tensor=512,
     simt_rates={"fp32": 1.0, "fp64": 1 / 64},
     local_kib=128,

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 import torch.cuda.random
 
-from anychip.errors import NotModelled
 from anychip.frontends.torch.dispatch import DEVICE
 from anychip.frontends.torch.memory import LEDGER
+from anychip.frontends.torch.redirect import graphs
 from anychip.frontends.torch.redirect.face import Face
 from anychip.frontends.torch.redirect.names import replace, translate
 from anychip.frontends.torch.redirect.tensors import LegacyType
@@ -66,8 +66,8 @@ class Stream:
         return True
 
     def is_capturing(self) -> bool:
-        """Graphs are not captured here."""
-        return False
+        """Whether a graph notes what is called."""
+        return graphs.CudaGraph.capturing is not None
 
     def __enter__(self) -> Stream:
         return self
@@ -130,15 +130,6 @@ class _DeviceContext:
 
     def __exit__(self, *error: object) -> None:
         return None
-
-
-class CudaGraph:
-    """Refuses to capture: a replay would have to run again what Python did between."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise NotModelled(
-            "torch.cuda.CUDAGraph: graphs cannot be replayed here; use torch.compile for their launch cost"
-        )
 
 
 _stream = Stream()
@@ -297,7 +288,7 @@ def install(face: Face) -> None:
         get_arch_list=lambda: [f"sm_{face.capability[0]}{face.capability[1]}"],
         get_gencode_flags=lambda: "",
         can_device_access_peer=lambda a, b: False,
-        is_bf16_supported=lambda including_emulation=True: face.capability >= (8, 0),
+        is_bf16_supported=lambda including_emulation=True: including_emulation or face.capability >= (8, 0),
         is_tf32_supported=lambda: face.capability >= (8, 0),
         synchronize=synchronize,
         Stream=Stream,
@@ -308,16 +299,14 @@ def install(face: Face) -> None:
         current_stream=lambda device=None: _stream,
         default_stream=lambda device=None: _stream,
         set_stream=_no_operation,
-        is_current_stream_capturing=lambda: False,
         utilization=lambda device=None: 0,
-        CUDAGraph=CudaGraph,
         default_generators=(torch.default_generator,),
         **memory,
         **random,
     )
     replace(torch.cuda.random, **random)
     replace(torch.cuda.memory, **memory)
-    replace(cuda.graphs, CUDAGraph=CudaGraph)
+    graphs.install()
     for name, dtype in _LEGACY.items():
         setattr(cuda, name, LegacyType(name, dtype))
     cuda.nvtx = _nvtx()
