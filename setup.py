@@ -1,7 +1,9 @@
-"""Builds the compiled core of `anychip.arithmetic`: one shared library without a Python ABI, for ctypes.
+"""Builds what is compiled; both parts lie beside their sources after `pip install -e .` or
+`python setup.py build_ext --inplace`.
 
-The core is optional: without a C++ compiler the package installs all the same and computes the same bits in
-NumPy. `pip install -e .` and `python setup.py build_ext --inplace` put it beside its sources.
+The core of `anychip.arithmetic` is one shared library without a Python ABI, for ctypes. The seam of a capture
+(`anychip.frontends.torch.native`) is an extension module of this Python. Both are optional: without a C++
+compiler, or without Python's headers, the package installs all the same and does the same more slowly.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 SOURCES = "anychip/arithmetic/kernels"
+SEAM = "anychip/frontends/torch/native"
 #: Multiply and add are fused only where written so. No errno, no traps: nothing reads them.
 FLAGS = "-std=c++17 -O3 -fPIC -ffp-contract=off -fno-math-errno -fno-trapping-math -Wno-maybe-uninitialized"
 _AVX512 = "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c -mprefer-vector-width=512"
@@ -29,7 +32,7 @@ X86_PATHS = {
 
 
 def sources_digest(folder: Path) -> str:
-    """SHA-256 of the kernels' sources, as `anychip.formats.compiled` computes it when it loads the core."""
+    """SHA-256 of a folder's C++ sources, as the package computes it when it loads what was built."""
     files = sorted(file for file in folder.iterdir() if file.suffix in (".h", ".cpp"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
@@ -38,13 +41,18 @@ class Core(Extension):
     """The compiled core."""
 
 
-class BuildCore(build_ext):
-    """Compiles `path.cpp` once per instruction set and links everything into one library."""
+class Build(build_ext):
+    """The core: `path.cpp` compiled once per instruction set, everything linked into one library."""
 
     def get_ext_filename(self, fullname: str) -> str:
-        return str(Path(*fullname.split(".")).with_suffix(".so"))
+        if fullname.endswith("kernels.core"):
+            return str(Path(*fullname.split(".")).with_suffix(".so"))
+        return super().get_ext_filename(fullname)
 
     def build_extension(self, ext: Extension) -> None:
+        if not isinstance(ext, Core):
+            super().build_extension(ext)
+            return
         compiler = os.environ.get("CXX", "g++").split()
         target = os.environ.get("ANYCHIP_TARGET", platform.machine())
         paths = X86_PATHS if target in ("x86_64", "AMD64") else {"baseline": ""}
@@ -92,7 +100,14 @@ if __name__ == "__main__":
                 "anychip.arithmetic.kernels.core",
                 [f"{SOURCES}/path.cpp", f"{SOURCES}/dispatch.cpp"],
                 optional=True,
-            )
+            ),
+            Extension(
+                "anychip.frontends.torch.native.seam",
+                [f"{SEAM}/seam.cpp"],
+                define_macros=[("ANYCHIP_SOURCES", f'"{sources_digest(Path(SEAM))}"')],
+                extra_compile_args=["-std=c++17", "-O3", "-fvisibility=hidden"],
+                optional=True,
+            ),
         ],
-        cmdclass={"build_ext": BuildCore},
+        cmdclass={"build_ext": Build},
     )

@@ -35,7 +35,7 @@ def run(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return value
 
     recorder = DEVICE.recorder
-    place = 0 if recorder is None else current_place(4)
+    place = 0 if recorder is None else current_place()
     fresh: list[DeviceTensor] = []
 
     def wrapped(value: Any) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
+from torch._library import simple_registry
 from torch.optim import optimizer as optimizers  # pyright: ignore[reportAttributeAccessIssue]
 from torch.utils import _foreach_utils, backend_registration
 
@@ -22,6 +24,7 @@ from anychip.frontends.torch import (
 )
 from anychip.frontends.torch.dispatch import DEVICE, dispatch
 from anychip.frontends.torch.memory import LEDGER
+from anychip.frontends.torch.native import SEAM, connect
 from anychip.frontends.torch.tensor import DEVICE_TYPE, DeviceTensor, set_dispatch
 
 _NAMESPACES = ("aten::", "quantized::", "torchvision::")
@@ -120,7 +123,15 @@ def install() -> None:
     conversion.register()
     _register_lists()
     failures.register()
+    _skip_rules()
     _installed = True
+
+
+def _skip_rules() -> None:
+    """PyTorch looks in its registry before each call; nobody registers rules for the device's own class."""
+    if SEAM is not None:
+        connect(find_rule=simple_registry.find_torch_dispatch_rule)
+        simple_registry.find_torch_dispatch_rule = SEAM.find_rule
 
 
 def _register_lists() -> None:
@@ -151,6 +162,9 @@ def _register_kernels() -> None:
 
 
 def _kernel(operator: Any) -> Any:
+    if SEAM is not None:
+        return functools.partial(SEAM.kernel, operator)
+
     def kernel(*args: Any, **kwargs: Any) -> Any:
         return dispatch(operator, args, kwargs)
 

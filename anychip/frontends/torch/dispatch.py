@@ -7,11 +7,12 @@ without a device tensor among their arguments (factories) or from inside C++ tha
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from anychip.frontends.torch.memory import Storage
+from anychip.frontends.torch.native import SEAM, connect
 from anychip.frontends.torch.places import KINDS, current_place
 from anychip.frontends.torch.plan import TENSOR, Keyword, Plan, forget_kernels, format_name, plan_of
 from anychip.frontends.torch.recorder import Operand, Recorder
@@ -78,7 +79,10 @@ def dispatch(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None
 
 def _view(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
     base = args[0]
-    inner = plan.host(base.elements, *args[1:], **(kwargs or {}))
+    return _view_results(plan.host(base.elements, *args[1:], **(kwargs or {})), base)
+
+
+def _view_results(inner: Any, base: DeviceTensor) -> Any:
     if torch.is_inference_mode_enabled() and not base.is_inference():
         # In inference mode a view of an ordinary tensor is an ordinary tensor.
         with torch.inference_mode(mode=False):
@@ -127,7 +131,7 @@ def evaluate(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -
                 inner_kwargs[name] = _unwrap(plan, argument, operands, entry, floats)
                 skeleton.append(Keyword((name, entry[0])))
     recorder = DEVICE.recorder
-    place = 0 if recorder is None else current_place(3)
+    place = 0 if recorder is None else current_place()
     kernel = plan.kernel
     if kernel is None:
         kernel = plan.kernel = DEVICE.handlers(plan.operator) or plan.host
@@ -258,3 +262,16 @@ def check_host_tensor(plan: Plan, argument: torch.Tensor) -> None:
         "Expected all tensors to be on the same device, but found at least two devices, "
         f"{DEVICE.shown} and {argument.device}! (when checking arguments of {plan.name})"
     )
+
+
+connect(
+    DEVICE=DEVICE,
+    TENSOR=TENSOR,
+    Keyword=Keyword,
+    plan_of=plan_of,
+    unwrap=_unwrap,
+    wrap_views=_view_results,
+    is_inference=torch.is_inference_mode_enabled,
+)
+if not TYPE_CHECKING and SEAM is not None:
+    dispatch, evaluate = SEAM.dispatch, SEAM.evaluate

@@ -11,8 +11,9 @@ does for accelerators that run by themselves, would cost more than most of the o
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
-from types import CodeType, FrameType
+from types import CodeType
 from typing import Any
 
 import torch
@@ -24,10 +25,13 @@ _kept: list[BaseException] = []
 _engine_callers: set[CodeType] = set()
 
 
-def is_called_by_engine(frame: FrameType) -> bool:
-    """Whether no Python code lies between a frame and the engine."""
-    caller = frame.f_back
-    return caller is None or caller.f_code in _engine_callers
+def is_called_by_engine(depth: int = 1) -> bool:
+    """Whether the frame `depth` levels up is the one that entered the engine: no Python lies between."""
+    try:
+        caller = sys._getframe(depth)  # pyright: ignore[reportPrivateUsage]
+    except ValueError:
+        return True
+    return caller.f_code in _engine_callers
 
 
 def kept(error: BaseException) -> object:

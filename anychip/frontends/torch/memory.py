@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import count
 from threading import RLock
+from typing import TYPE_CHECKING
 
+from anychip.frontends.torch.native import SEAM
 from anychip.programs.graph import Kind, Memory
 
 _SETTLE_AFTER_EVENTS = 1 << 16
@@ -148,3 +150,7 @@ _note_allocated = LEDGER.note_allocated
 # A list's append is atomic and allocates no Python frame, which matters inside a finalizer: it may run at
 # any allocation, even while `settle` holds the lock.
 _note_freed = LEDGER._events.append  # pyright: ignore[reportPrivateUsage]
+
+if not TYPE_CHECKING and SEAM is not None:
+    Allocation, Storage = SEAM.Allocation, SEAM.Storage
+    SEAM.keep_books(LEDGER._events, LEDGER.settle, _SETTLE_AFTER_EVENTS)

@@ -83,7 +83,7 @@ def _local_scalar_dense(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any
 def stand_in(what: str) -> None:
     """The program reads a value that a capture without values does not have; zero stands in."""
     if DEVICE.recorder is not None:
-        DEVICE.recorder.note_stand_in(what, current_place(4))
+        DEVICE.recorder.note_stand_in(what, current_place())
 
 
 def _set_(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -119,7 +119,7 @@ def _conjugated(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
     inner = plan.operator(source.elements)
     inner = inner.resolve_conj().resolve_neg()
     recorder = DEVICE.recorder
-    place = 0 if recorder is None else current_place(3)
+    place = 0 if recorder is None else current_place()
     outer = wrap(inner, Storage(size_of(inner), KINDS[place], place), DEVICE.handle)
     if recorder is not None:
         recorder.append(

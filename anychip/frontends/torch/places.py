@@ -16,11 +16,12 @@ import sysconfig
 import threading
 from collections.abc import Callable
 from types import CodeType, FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import torch
 
+from anychip.frontends.torch.native import SEAM, connect
 from anychip.programs.graph import Kind, Phase, Place
 
 _current_node: Callable[[], Any] = torch._C._current_autograd_node  # pyright: ignore
@@ -144,8 +145,8 @@ def _numbered(key: tuple[Any, ...], place: Place) -> int:
         return number
 
 
-def current_place(depth: int) -> int:
-    """The place of the operator being dispatched; the user's frames start `depth` frames up."""
+def current_place() -> int:
+    """The place of the operator being dispatched."""
     state = STATE
     node = _current_node()
     modules = state.modules
@@ -158,12 +159,12 @@ def current_place(depth: int) -> int:
     phase: Phase = "forward"
     if node is not None:
         phase = "backward"
-        code, line = user_line(_frame(depth))
+        code, line = user_line(_frame(1))
     elif state.optimizer_depth:
         phase = "optimizer"
-        code, line = state.optimizer_line or user_line(_frame(depth))
+        code, line = state.optimizer_line or user_line(_frame(1))
     else:
-        code, line = user_line(_frame(depth))
+        code, line = user_line(_frame(1))
     module = modules[-1][0] if modules else ""
     key = (module, id(code), line, phase, state.region)
     place = _place_numbers.get(key)
@@ -181,12 +182,16 @@ def _backward_place(node: Any) -> int:
         if sequence in places:
             forward = places[sequence]
             break
+    number = _place_numbers.get(("backward of", forward))
+    return _number_backward(forward) if number is None else number
+
+
+def _number_backward(forward: int) -> int:
+    """A new number for the backward pass of the operators at a place."""
     place = PLACES[forward]
-    key = ("backward of", forward)
-    number = _place_numbers.get(key)
-    if number is None:
-        number = _numbered(key, Place(place.module, place.source, "backward", place.region))
-    return number
+    return _numbered(
+        ("backward of", forward), Place(place.module, place.source, "backward", place.region)
+    )
 
 
 def forget_old_sequences() -> None:
@@ -195,6 +200,22 @@ def forget_old_sequences() -> None:
         if len(places) > _REMEMBERED_SEQUENCE_NUMBERS:
             for key in list(places)[: len(places) // 2]:
                 places.pop(key, None)
+
+
+connect(
+    STATE=STATE,
+    KINDS=KINDS,
+    place_numbers=_place_numbers,
+    place_number=place_number,
+    number_backward=_number_backward,
+    all_sequences=_all_sequences,
+    classify=classify,
+    code_classes=_code_classes,
+    current_node=_current_node,
+    sequence_number=_sequence_number,
+)
+if not TYPE_CHECKING and SEAM is not None:
+    current_place, user_line = SEAM.current_place, SEAM.user_line
 
 
 # --- modules ----------------------------------------------------------------------------------------------

@@ -17,10 +17,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anychip.frontends.torch import places
 from anychip.frontends.torch.memory import LEDGER, Allocation
+from anychip.frontends.torch.native import SEAM
 from anychip.frontends.torch.places import PLACES
 from anychip.frontends.torch.plan import TENSOR, Keyword, Plan, canonical, format_name
 from anychip.frontends.torch.tensor import Geometry
@@ -164,6 +165,10 @@ def _signature(records: list[Record], ended_by: str) -> tuple[Any, ...]:
         for allocation, geometry in writes:
             key += (numbers[allocation], geometry)
     return tuple(key)
+
+
+if not TYPE_CHECKING and SEAM is not None:
+    _signature = SEAM.signature
 
 
 def _segment(records: list[Record], ended_by: str) -> Segment:

@@ -7,16 +7,16 @@ or nowhere (``meta``) when a workload is captured for its time alone.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from anychip.errors import NotModelled
 from anychip.frontends.torch.failures import guarded, is_called_by_engine, kept
 from anychip.frontends.torch.memory import Storage
+from anychip.frontends.torch.native import SEAM, connect
 
 #: (element type, extents, strides, offset): what of its storage a tensor shows.
 Geometry = tuple[torch.dtype, tuple[int, ...], tuple[int, ...], int]
@@ -55,7 +55,7 @@ class DeviceTensor(torch.Tensor):
         try:
             return _dispatch(func, args, kwargs)
         except Exception as error:
-            if not is_called_by_engine(sys._getframe()):  # pyright: ignore[reportPrivateUsage]
+            if not is_called_by_engine(2):
                 raise
             return kept(error)  # called by the engine itself, which no Python error may cross
 
@@ -256,3 +256,21 @@ def sparse_parts(inner: torch.Tensor) -> list[torch.Tensor]:
     if inner.layout in (torch.sparse_csc, torch.sparse_bsc):
         return [inner.ccol_indices(), inner.row_indices(), inner.values()]
     return []
+
+
+connect(
+    DeviceTensor=DeviceTensor,
+    Tensor=torch.Tensor,
+    DEVICE_TYPE=DEVICE_TYPE,
+    COMPANIONS=COMPANIONS,
+    strided=torch.strided,
+    make_wrapper=_make_wrapper,
+    wrap=wrap,
+    size_of=size_of,
+    adopt_geometry=adopt_geometry,
+    is_called_by_engine=is_called_by_engine,
+    kept=kept,
+)
+if not TYPE_CHECKING and SEAM is not None:
+    DeviceTensor.__torch_dispatch__ = SEAM.torch_dispatch
+    wrap = SEAM.wrap
