@@ -107,6 +107,7 @@ def findings() -> Iterator[Finding]:
     machine = f"{platform.system()} {platform.machine()}"
     yield Finding("ok", "machine", machine, f"{os.cpu_count()} processors")
     yield _core()
+    yield _seam()
     for package in PACKAGES:
         yield _package(package)
     yield from _torch_build()
@@ -129,6 +130,16 @@ def _core() -> Finding:
         return Finding("note", "compiled core", "numpy", f"slow, same bits: {compiled.why_not()}")
     others = ", ".join(name for name in compiled.paths() if name != compiled.path())
     return Finding("ok", "compiled core", compiled.path(), f"same bits, slower: {others}")
+
+
+def _seam() -> Finding:
+    from anychip.frontends.torch.native import SEAM
+
+    if SEAM is None:
+        return Finding(
+            "note", "capture", "python", "twice as slow, same graphs: built with g++ and python3-dev there"
+        )
+    return Finding("ok", "capture", "compiled", "same graphs, slower: ANYCHIP_CAPTURE=python")
 
 
 def _package(package: Package) -> Finding:

@@ -20,24 +20,20 @@ _flash = aten._scaled_dot_product_flash_attention_for_cpu.default
 
 
 def _fits(query: Any, key: Any, value: Any, mask: Any, dropout: float) -> bool:
-    if dropout != 0.0 or query.dim() != 4 or key.dim() != 4 or value.dim() != 4:
+    shape, kept = query.shape, key.shape
+    if dropout != 0.0 or len(shape) != 4 or len(kept) != 4 or value.shape != kept:
         return False
-    if not (query.dtype is key.dtype is value.dtype) or not query.is_floating_point():
+    if shape[3] != kept[3] or shape[:2] != kept[:2] or 0 in shape or not kept[2]:
         return False
-    same_width = query.shape[-1] == value.shape[-1] == key.shape[-1]
-    same_heads = query.shape[:2] == key.shape[:2] == value.shape[:2]
-    if not same_width or not same_heads or key.shape[2] != value.shape[2]:
+    dtype = query.dtype
+    if dtype is not key.dtype or dtype is not value.dtype or not dtype.is_floating_point or query.is_nested:
         return False
-    if 0 in query.shape or 0 in key.shape or query.is_nested or query.stride(-1) != 1:
+    if query.stride(3) != 1 or key.stride(3) != 1 or value.stride(3) != 1:
         return False
-    if key.stride(-1) != 1 or value.stride(-1) != 1:
-        return False
-    if mask is None:
-        return True
-    return (
+    return mask is None or (
         type(mask) is DeviceTensor
         and not mask.requires_grad
-        and mask.dtype in (query.dtype, torch.bool)
+        and mask.dtype in (dtype, torch.bool)
         and mask.dim() in (2, 4)
     )
 

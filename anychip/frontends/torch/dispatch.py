@@ -146,8 +146,9 @@ def evaluate(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -
         result = _written(plan, args, kwargs, result, writes, place)
     elif type(result) is torch.Tensor:
         result = _fresh(result, writes, place)
-    elif type(result) is tuple or type(result) is list:
-        result = type(result)(
+    elif isinstance(result, (tuple, list)):
+        # PyTorch's functions name their results; what it asks of a device is a plain tuple.
+        result = (tuple if isinstance(result, tuple) else list)(
             _fresh(each, writes, place) if isinstance(each, torch.Tensor) else each for each in result
         )
     elif recorder is not None and isinstance(result, (bool, int, float, complex)):
@@ -181,7 +182,7 @@ def _written(
         target = args[position] if position < count else (kwargs or {}).get(plan.arguments[position])
         for each in target if isinstance(target, (list, tuple)) else (target,):
             if type(each) is DeviceTensor:
-                if each.elements.shape != each.geometry[1] or plan.changes_geometry:
+                if plan.resizes and (each.elements.shape != each.geometry[1] or plan.changes_geometry):
                     adopt_geometry(each)
                 writes.append((each.memory.allocation, each.geometry))
 

@@ -71,6 +71,7 @@ def register() -> None:
             raise _kept.pop() from stopped.__cause__
         finally:
             STATE.modules = modules
+            STATE.node = None  # the node of the last operator would keep a leaf and its gradient alive
         if _kept:
             raise _kept.pop()
         return result

@@ -189,9 +189,7 @@ def _backward_place(node: Any) -> int:
 def _number_backward(forward: int) -> int:
     """A new number for the backward pass of the operators at a place."""
     place = PLACES[forward]
-    return _numbered(
-        ("backward of", forward), Place(place.module, place.source, "backward", place.region)
-    )
+    return _numbered(("backward of", forward), Place(place.module, place.source, "backward", place.region))
 
 
 def forget_old_sequences() -> None:

@@ -5,7 +5,9 @@ Read once from the operator's schema, so that a call costs a dictionary lookup.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from itertools import count
 from typing import Any
 
@@ -149,6 +151,7 @@ class Plan:
         welcomes_host: host tensors may be mixed in.
         needs_extent: the host has to wait for the result's extents.
         changes_geometry: an argument's own shape or strides are changed.
+        resizes: an argument may have another shape afterwards, as those given for results.
         override: replaces evaluation of the whole call.
         defaults: canonical default of the arguments that have one.
         kernel: computes plain tensors from plain tensors.
@@ -168,6 +171,7 @@ class Plan:
         "needs_extent",
         "operator",
         "override",
+        "resizes",
         "returned",
         "welcomes_host",
         "written",
@@ -178,7 +182,7 @@ class Plan:
         schema = operator._schema
         base = schema.name
         self.operator = operator
-        self.host: Callable[..., Any] = operator._op
+        self.host: Callable[..., Any] = _binding(schema) or operator._op
         self.name = f"{base.replace('::', '.')}.{schema.overload_name or 'default'}"
         self.index = next(_indices)
         self.arguments = tuple(argument.name for argument in schema.arguments)
@@ -203,6 +207,9 @@ class Plan:
             "aten::resize_as_",
             "aten::set_",
         )
+        self.resizes = self.changes_geometry or any(
+            schema.arguments[position].kwarg_only for position in self.written
+        )
         self.in_place = self.written == (0,) == self.returned and not self.changes_geometry
         self.defaults = {
             argument.name: canonical(argument.default_value)
@@ -219,6 +226,34 @@ class Plan:
             if schema.arguments[position].alias_info.before_set & alias.before_set:
                 return position
         return -1
+
+
+@cache
+def _overloads() -> Counter[str]:
+    """How many overloads each operator has, those aside that write results into arguments."""
+    return Counter(
+        name.partition(".")[0]
+        for name in torch._C._dispatch_get_all_op_names()  # pyright: ignore
+        if not name.endswith("out")
+    )
+
+
+def _binding(schema: Any) -> Callable[..., Any] | None:
+    """PyTorch's Python function of an operator with a single overload: nothing else can be meant by it.
+
+    It reads arguments faster than the overload does by its schema. Operators with a `reduction` are left out:
+    what it takes for one that is not given is not what the schema says.
+    """
+    namespace, _, name = schema.name.partition("::")
+    if namespace != "aten" or schema.overload_name.endswith("out") or _overloads()[schema.name] != 1:
+        return None
+    if any(argument.name == "reduction" for argument in schema.arguments):
+        return None
+    for functions in (torch._C._VariableFunctions, torch._C._nn):  # pyright: ignore
+        found = getattr(functions, name, None)
+        if found is not None:
+            return found
+    return None
 
 
 #: By identity, since an overload's own hash is a Python call; each plan keeps its overload.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from typing import Any
 
@@ -13,6 +14,7 @@ import anychip
 from anychip.errors import InvalidInput
 from anychip.frontends.torch.capture import Capture, StopCapture
 from anychip.frontends.torch.device import install
+from anychip.frontends.torch.memory import LEDGER
 from tests.frontends.torch.captures import bert_forward, linear, mlp_step
 
 install()
@@ -225,3 +227,19 @@ def test_a_chip_of_basecamps_blocks_takes_whatever_a_script_computes() -> None:
         x.cumsum(0), x.sort(), x.softmax(1), x.norm(), x.sum(0), x.amax(), x.to(torch.complex64).sum()
     assert right.item() == 2
     assert run.profile().unit.division.total > 0
+
+
+def test_nothing_lives_after_the_last_tensor_is_gone() -> None:
+    """A backward pass keeps no leaf and no gradient that the program has let go."""
+
+    def train() -> None:
+        weight = torch.ones(8, 8).to("anychip").requires_grad_()
+        with Capture():
+            (weight * 2).sum().backward()
+
+    gc.collect()
+    LEDGER.settle()
+    before = LEDGER.live_bytes
+    train()
+    LEDGER.settle()
+    assert LEDGER.live_bytes == before

@@ -83,7 +83,7 @@ long number_of(PyObject* object) {
   X(elements) X(geometry) X(handle) X(handlers) X(host) X(in_place) X(inner_device) X(is_allocation) X(is_view)  \
   X(kernel) X(layout) X(memory) X(module) X(modules) X(nbytes) X(needs_extent) X(node) X(node_place) \
   X(optimizer_depth) X(optimizer_line) X(override) X(phase) X(pin_memory) X(records) X(recorder) X(region)       \
-  X(returned) X(shape) X(source) X(storage_offset) X(stride) X(to_host) X(type) X(untyped_storage) X(written)
+  X(resizes) X(returned) X(shape) X(source) X(storage_offset) X(stride) X(to_host) X(type) X(untyped_storage) X(written)
 
 #define DECLARE(name) PyObject* name;
 struct Names {
@@ -456,7 +456,7 @@ Ref current_place() {
 struct Plan {
   PyObject* self;
   PyObject* host;
-  bool is_view, in_place, is_allocation, needs_extent, changes_geometry;
+  bool is_view, in_place, is_allocation, needs_extent, changes_geometry, resizes;
   std::vector<Py_ssize_t> written, returned;
   std::vector<PyObject*> written_names;
 };
@@ -491,6 +491,7 @@ Plan& plan_from(PyObject* self) {
   plan->is_allocation = flag(self, names.is_allocation);
   plan->needs_extent = flag(self, names.needs_extent);
   plan->changes_geometry = flag(self, names.changes_geometry);
+  plan->resizes = flag(self, names.resizes);
   plan->written = numbers_of(self, names.written);
   plan->returned = numbers_of(self, names.returned);
   Ref arguments = attribute(self, names.arguments);
@@ -547,10 +548,21 @@ long long size_of(PyObject* inner) {
   return bytes;
 }
 
+/// One of the attributes that every device tensor has of its own.
+Ref own(PyObject* tensor, PyObject* name) {
+  PyObject** dictionary = _PyObject_GetDictPtr(tensor);
+  if (dictionary && *dictionary) {
+    PyObject* value = PyDict_GetItemWithError(*dictionary, name);
+    if (value) return Ref::borrowed(value);
+    if (PyErr_Occurred()) throw Raised();
+  }
+  return attribute(tensor, name);
+}
+
 /// (allocation, geometry) of a device tensor.
 Ref operand_of(PyObject* tensor) {
-  Ref allocation = allocation_of(attribute(tensor, names.memory).get());
-  Ref geometry = attribute(tensor, names.geometry);
+  Ref allocation = allocation_of(own(tensor, names.memory).get());
+  Ref geometry = own(tensor, names.geometry);
   return untracked(PyTuple_Pack(2, allocation.get(), geometry.get()));
 }
 
@@ -587,7 +599,7 @@ bool unwrap_list(PyObject* argument, Pieces& pieces, Ref& inner) {
   inner = checked(PyList_New(count));
   for (Py_ssize_t i = 0; i < count; ++i) {
     check(PyList_Append(pieces.operands.get(), operand_of(items[i]).get()));
-    PyList_SET_ITEM(inner.get(), i, attribute(items[i], names.elements).release());
+    PyList_SET_ITEM(inner.get(), i, own(items[i], names.elements).release());
   }
   Ref number = checked(PyLong_FromSsize_t(count));
   Ref entry = checked(PyTuple_Pack(2, tensors_text, number.get()));
@@ -600,7 +612,7 @@ Ref unwrap(const Plan& plan, PyObject* argument, Pieces& pieces) {
   if (is_device_tensor(argument)) {
     check(PyList_Append(pieces.operands.get(), operand_of(argument).get()));
     check(PyList_Append(pieces.skeleton.get(), python.TENSOR));
-    return attribute(argument, names.elements);
+    return own(argument, names.elements);
   }
   if (PyFloat_CheckExact(argument)) {
     check(PyList_Append(pieces.skeleton.get(), reinterpret_cast<PyObject*>(&PyFloat_Type)));
@@ -626,16 +638,16 @@ Ref fresh(PyObject* inner, PyObject* writes, long place, PyObject* handle) {
   return outer;
 }
 
-Ref shape_of(PyObject* tensor) { return attribute(tensor, names.shape); }
-
 void note_written(const Plan& plan, PyObject* tensor, PyObject* writes) {
   if (!is_device_tensor(tensor)) return;
-  Ref geometry = attribute(tensor, names.geometry);
-  Ref shape = shape_of(attribute(tensor, names.elements).get());
-  const int same =
-      PyObject_RichCompareBool(shape.get(), checked_borrowed(PyTuple_GetItem(geometry.get(), 1)), Py_EQ);
-  check(same);
-  if (!same || plan.changes_geometry) checked(PyObject_CallOneArg(python.adopt_geometry, tensor));
+  if (plan.resizes) {
+    Ref geometry = own(tensor, names.geometry);
+    Ref shape = attribute(own(tensor, names.elements).get(), names.shape);
+    const int same =
+        PyObject_RichCompareBool(shape.get(), checked_borrowed(PyTuple_GetItem(geometry.get(), 1)), Py_EQ);
+    check(same);
+    if (!same || plan.changes_geometry) checked(PyObject_CallOneArg(python.adopt_geometry, tensor));
+  }
   check(PyList_Append(writes, operand_of(tensor).get()));
 }
 
@@ -762,7 +774,7 @@ Ref evaluate(const Plan& plan, PyObject* args, PyObject* kwargs) {
     result = written(plan, args, kwargs, result.get(), writes.get(), place_number, handle.get());
   } else if (Py_TYPE(result.get()) == reinterpret_cast<PyTypeObject*>(python.Tensor)) {
     result = fresh(result.get(), writes.get(), place_number, handle.get());
-  } else if (PyTuple_CheckExact(result.get()) || PyList_CheckExact(result.get())) {
+  } else if (PyTuple_Check(result.get()) || PyList_CheckExact(result.get())) {
     const Py_ssize_t results = PySequence_Fast_GET_SIZE(result.get());
     const bool is_list = PyList_CheckExact(result.get());
     Ref outer = checked(is_list ? PyList_New(results) : PyTuple_New(results));
@@ -794,7 +806,7 @@ Ref view(const Plan& plan, PyObject* args, PyObject* kwargs) {
   const Py_ssize_t count = PyTuple_GET_SIZE(args);
   PyObject* base = PyTuple_GET_ITEM(args, 0);
   Ref inner_args = checked(PyTuple_New(count));
-  PyTuple_SET_ITEM(inner_args.get(), 0, attribute(base, names.elements).release());
+  PyTuple_SET_ITEM(inner_args.get(), 0, own(base, names.elements).release());
   for (Py_ssize_t i = 1; i < count; ++i) {
     PyTuple_SET_ITEM(inner_args.get(), i, Ref::borrowed(PyTuple_GET_ITEM(args, i)).release());
   }
@@ -803,7 +815,7 @@ Ref view(const Plan& plan, PyObject* args, PyObject* kwargs) {
   if (inference.get() == Py_True || Py_TYPE(inner.get()) != reinterpret_cast<PyTypeObject*>(python.Tensor)) {
     return checked(PyObject_CallFunctionObjArgs(python.wrap_views, inner.get(), base, nullptr));
   }
-  return wrap(inner.get(), attribute(base, names.memory).get(), attribute(python.DEVICE, names.handle).get());
+  return wrap(inner.get(), own(base, names.memory).get(), attribute(python.DEVICE, names.handle).get());
 }
 
 Ref dispatch(const Plan& plan, PyObject* args, PyObject* kwargs) {
