@@ -72,7 +72,7 @@ def test_rows_that_ask_nothing_say_why(tmp_path: Path) -> None:
     llama = {"model": "Llama-2-13b"}
     done = read(
         tmp_path,
-        ROW | {"model": "PixArt Alpha"},
+        ROW | {"model": "OpenPose"},
         ROW | llama | {"metric": "tpot_p50"},
         ROW | llama | {"metric": "latency_per_token_p50"},
         ROW | {"sdk_version": "Data Parallel"},
@@ -80,7 +80,7 @@ def test_rows_that_ask_nothing_say_why(tmp_path: Path) -> None:
         ROW | {"value": "0"},
     )
     reasons = [each.reason for each in done.excluded]
-    assert reasons == ["workload", "workload", "measurement", "measurement", "chip"]
+    assert reasons == ["workload", "workload", "workload", "measurement", "chip"]
     assert [str(each) for each in done.broken] == [
         "neuron.csv: line 7, column value: 0 is impossible; it must be > 0"
     ]
@@ -185,3 +185,31 @@ def test_a_few_equal_layers_stand_for_all(phase: Phase) -> None:
     assert few.seconds(chip, work) == pytest.approx(many.seconds(chip, work), rel=1e-9)
     if phase != "train":
         assert few.recording(chip, work).parameter_bytes == many.recording(chip, work).parameter_bytes
+
+
+def test_a_pipeline_is_its_calls(tmp_path: Path) -> None:
+    row = {"model": "Stable Diffusion 1.5", "batch": "1.0", "seq_len": "", "inflight": "1.0", "cores": "1"}
+    asked = served(tmp_path, **row, metric="latency_p50", extra="task=Image Generation;image=512x384")
+    assert asked.kind == "neuron diffusion"
+    assert (asked.times, asked.work.image, asked.work.architecture) == (50, (384, 512), "sd15-unet")
+    assert [(work.architecture, times) for work, times in asked.others] == [
+        ("clip-text-large", 1),
+        ("sd-decoder", 1),
+    ]
+    pair = served(tmp_path, **row | {"model": "PixArt Alpha"}, metric="latency_p50", extra="image=256x256")
+    assert (pair.work.architecture, pair.work.batch, pair.times) == ("pixart-alpha", 2, 20)
+    chip = catalogue_chip("inf2")
+    calls = [(asked.work, asked.times), *asked.others]
+    whole = sum(times * CALLS.seconds(chip, work) for work, times in calls)
+    assert Predictor().value(asked) == pytest.approx(whole * aging(chip, asked.sdk) * 1e3)
+
+
+def test_tokens_of_prompts_count_where_rows_count_them(tmp_path: Path) -> None:
+    extra = "task=Text Generation;input_len=1024;output_len=1024;tp=24"
+    row = {"model": "Llama-2-7b", "extra": extra, "batch": "1.0", "seq_len": "2048", "sdk_version": "2.17.0"}
+    names = ("latency_per_token_p50", "token_throughput_in_plus_out", "output_token_throughput")
+    per_token, both, answers = (Predictor().value(served(tmp_path, **row, metric=name)) for name in names)
+    assert both == pytest.approx(1e3 / per_token)
+    assert both == pytest.approx(2 * answers)
+    newer = served(tmp_path, **row | {"sdk_version": "2.18.0"}, metric="tpot_p50")
+    assert not newer.counts_prompt

@@ -189,7 +189,8 @@ def recorded(
     phase: Phase,
     batch: int,
     tokens: int,
-    image_size: int | None = None,
+    image_shape: tuple[int, int, int] | None = None,
+    decoder_tokens: int = 0,
 ) -> Graph:
     """The Graph of one call of a model that is on the device.
 
@@ -199,18 +200,21 @@ def recorded(
         phase: of the call.
         batch: sequences or images.
         tokens: of the sequence, prompt or cache; ignored for images.
-        image_size: pixels of a side, for models that read images of a size that they do not tell.
+        image_shape: channels, height and width, for models that read images of a size that they do not tell.
+        decoder_tokens: that the decoder of an encoder-decoder reads or has written.
     """
-    return _recorded(model, name, phase, Sizes(batch, tokens), image_size)
+    return _recorded(model, name, phase, Sizes(batch, tokens, decoder_tokens), image_shape)
 
 
-def _recorded(model: Any, name: str, phase: Phase, sizes: Sizes, image_size: int | None = None) -> Graph:
+def _recorded(
+    model: Any, name: str, phase: Phase, sizes: Sizes, image_shape: tuple[int, int, int] | None = None
+) -> Graph:
     """One call, with images beside the tokens where a model does not answer to tokens alone."""
     try:
-        return _captured(model, name, phase, sizes, image_size)
+        return _captured(model, name, phase, sizes, image_shape)
     except Exception:
         takes = inspect.signature(model.forward).parameters
-        if image_size is not None or phase in ("prefill", "decode") or "pixel_values" not in takes:
+        if image_shape is not None or phase in ("prefill", "decode") or "pixel_values" not in takes:
             raise
         return _captured(model, name, phase, sizes, None, with_images=True)
 
@@ -220,7 +224,7 @@ def _captured(
     name: str,
     phase: Phase,
     sizes: Sizes,
-    image_size: int | None,
+    image_shape: tuple[int, int, int] | None,
     *,
     with_images: bool = False,
 ) -> Graph:
@@ -233,8 +237,8 @@ def _captured(
         if cached is not None:
             with torch.no_grad():
                 model(**cached())
-        elif image_size is not None:
-            images = torch.zeros(sizes.batch, 3, image_size, image_size).to("anychip")
+        elif image_shape is not None:
+            images = torch.zeros(sizes.batch, *image_shape).to("anychip")
             _played(model, phase, {model.main_input_name: images})
         else:
             _played(model, phase, inputs_of(model, sizes, with_images=with_images))

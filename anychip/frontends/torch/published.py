@@ -1,12 +1,14 @@
 """Models whose speed somebody published, by the names used there, as Graphs without weights.
 
-Each is its architecture's own configuration in `transformers`, built on shapes alone. Language models can be
-one shard of a tensor-parallel group: heads, hidden units and vocabulary divided as Neuron divides them.
+Each is its architecture's own configuration in `transformers`, or what its paper states where `transformers`
+has none, built on shapes alone. Language models can be one shard of a tensor-parallel group: heads, hidden
+units and vocabulary divided as Neuron divides them.
 """
 
 from __future__ import annotations
 
 import atexit
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,21 +22,25 @@ from anychip.programs.graph import Graph
 
 @dataclass(frozen=True)
 class Architecture:
-    """A configuration of `transformers`.
+    """A configuration of `transformers`, or a network of our own.
 
     Args:
-        model: class of the model.
-        config: class of its configuration.
-        fields: of the configuration that differ from its defaults.
-        reads: ``"tokens"`` or ``"image"``.
+        model: class of the model, or `module:class` of this room.
+        config: class of its configuration; empty for a network of our own.
+        fields: of the configuration that differ from its defaults, or what the network is made of.
+        reads: ``"tokens"``, ``"image"`` (red, green, blue) or ``"latents"`` of an image.
         decodes: whether it is a language model that generates.
+        encodes: whether an encoder reads the prompt.
+        channels: of latents.
     """
 
     model: str
-    config: str
+    config: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    reads: Literal["tokens", "image"] = "tokens"
+    reads: Literal["tokens", "image", "latents"] = "tokens"
     decodes: bool = False
+    encodes: bool = False
+    channels: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,8 @@ class Workload:
         shards: tensor-parallel degree; the Graph is that of one shard.
         layers: of one stage of a pipeline; 0: all.
         divides_sequence: shards keep their part of the sequence outside the divided products.
+        written: tokens that the decoder of an encoder-decoder has written.
+        image: height and width in pixels; zeros: 224 each.
     """
 
     name: str
@@ -59,6 +67,8 @@ class Workload:
     shards: int = 1
     layers: int = 0
     divides_sequence: bool = False
+    written: int = 0
+    image: tuple[int, int] = (0, 0)
 
 
 _LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
@@ -94,7 +104,101 @@ def _opt(hidden: int, layers: int, heads: int) -> Architecture:
     return Architecture("NemotronForCausalLM", "NemotronConfig", fields, decodes=True)
 
 
+def _vgg(depth: int) -> Architecture:
+    return Architecture("convolutional:Vgg", fields={"depth": depth}, reads="image")
+
+
+def _denoiser(channels: int = 4, **fields: Any) -> Architecture:
+    return Architecture(
+        "diffusion:DiffusionUnet", fields={"channels": channels, **fields}, reads="latents", channels=channels
+    )
+
+
+def _clip_text(width: int, layers: int, heads: int) -> Architecture:
+    """A text encoder of CLIP or OpenCLIP."""
+    fields = {
+        "hidden_size": width, "num_hidden_layers": layers, "num_attention_heads": heads,
+        "intermediate_size": 4 * width,
+    }  # fmt: skip
+    return Architecture("CLIPTextModel", "CLIPTextConfig", fields)
+
+
+def _clip(width: int, layers: int, heads: int, patch: int, text_width: int) -> Architecture:
+    """CLIP's encoders of images and texts."""
+    vision = {
+        "hidden_size": width, "num_hidden_layers": layers, "num_attention_heads": heads,
+        "intermediate_size": 4 * width, "patch_size": patch,
+    }  # fmt: skip
+    text = {
+        "hidden_size": text_width, "intermediate_size": 4 * text_width,
+        "num_attention_heads": text_width // 64,
+    }  # fmt: skip
+    return Architecture("CLIPModel", "CLIPConfig", {"vision_config": vision, "text_config": text})
+
+
+def _flan_t5(width: int, inner: int, layers: int, heads: int) -> Architecture:
+    fields = {
+        "d_model": width, "d_ff": inner, "num_layers": layers, "num_decoder_layers": layers,
+        "num_heads": heads, "d_kv": 64, "feed_forward_proj": "gated-gelu", "vocab_size": 32128,
+        "tie_word_embeddings": False,
+    }  # fmt: skip
+    return Architecture("T5ForConditionalGeneration", "T5Config", fields, decodes=True, encodes=True)
+
+
+#: Pixels of an image beside one of its latents, in each direction.
+_LATENT_SCALE = 8
+_SD2: dict[str, Any] = {
+    "widths": (320, 640, 1280, 1280), "depths": (1, 1, 1, 0), "heads": (5, 10, 20, 20),
+    "text_width": 1024, "middle_depth": 1,
+}  # fmt: skip
 ARCHITECTURES: dict[str, Architecture] = {
+    **{f"vgg{depth}": _vgg(depth) for depth in (11, 13, 16, 19)},
+    "unet": Architecture("convolutional:SegmentationUnet", reads="image"),
+    "sd15-unet": _denoiser(
+        widths=(320, 640, 1280, 1280), depths=(1, 1, 1, 0), heads=(8, 8, 8, 8), text_width=768, middle_depth=1
+    ),
+    "sd2-unet": _denoiser(**_SD2),
+    "sd2-inpainting-unet": _denoiser(9, **_SD2),
+    "sdxl-unet": _denoiser(
+        widths=(320, 640, 1280), depths=(0, 2, 10), heads=(5, 10, 20), text_width=2048, middle_depth=10
+    ),
+    "sdxl-refiner-unet": _denoiser(
+        widths=(384, 768, 1536, 1536),
+        depths=(0, 4, 4, 0),
+        heads=(6, 12, 24, 24),
+        text_width=1280,
+        middle_depth=4,
+    ),
+    "sd-decoder": Architecture("diffusion:ImageDecoder", reads="latents"),
+    "pixart-alpha": Architecture(
+        "diffusion:DiffusionTransformer", fields={"text_tokens": 120}, reads="latents"
+    ),
+    "pixart-sigma": Architecture(
+        "diffusion:DiffusionTransformer", fields={"text_tokens": 300}, reads="latents"
+    ),
+    "clip-text-large": _clip_text(768, 12, 12),
+    "openclip-text-huge": _clip_text(1024, 23, 16),
+    "openclip-text-giant": _clip_text(1280, 32, 20),
+    "clip-base": _clip(768, 12, 12, 32, 512),
+    "clip-large": _clip(1024, 24, 16, 14, 768),
+    "t5-xxl-encoder": Architecture(
+        "T5EncoderModel",
+        "T5Config",
+        {
+            "d_model": 4096,
+            "d_ff": 10240,
+            "num_layers": 24,
+            "num_heads": 64,
+            "d_kv": 64,
+            "feed_forward_proj": "gated-gelu",
+            "vocab_size": 32128,
+        },
+    ),
+    "flan-t5-small": _flan_t5(512, 1024, 8, 6),
+    "flan-t5-base": _flan_t5(768, 2048, 12, 12),
+    "flan-t5-large": _flan_t5(1024, 2816, 24, 16),
+    "flan-t5-xl": _flan_t5(2048, 5120, 24, 32),
+    "flan-t5-xxl": _flan_t5(4096, 10240, 24, 64),
     "bert-base": _BERT,
     "bert-large": _BERT_LARGE,
     "bert-large-pretraining": Architecture("BertForPreTraining", "BertConfig", _LARGE),
@@ -188,7 +292,8 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 def generates(name: str) -> bool:
     """Whether it is a language model of equal layers that generates."""
-    return _architecture(name).decodes
+    architecture = _architecture(name)
+    return architecture.decodes and not architecture.encodes
 
 
 def layers_of(name: str) -> int:
@@ -228,8 +333,21 @@ def graph_of(workload: Workload) -> Graph:
         phase=phase,
         batch=workload.batch,
         tokens=_padded(workload.tokens, workload.shards if workload.divides_sequence else 1),
-        image_size=224 if architecture.reads == "image" else None,
+        image_shape=_image_shape(architecture, workload.image),
+        decoder_tokens=workload.written,
     )
+
+
+def _image_shape(architecture: Architecture, image: tuple[int, int]) -> tuple[int, int, int] | None:
+    """Channels, height and width that a network reads for an image; None if it reads tokens."""
+    height, width = image if any(image) else (224, 224)
+    match architecture.reads:
+        case "image":
+            return 3, height, width
+        case "latents":
+            return architecture.channels, height // _LATENT_SCALE, width // _LATENT_SCALE
+        case _:
+            return None
 
 
 def _padded(tokens: int, parts: int) -> int:
@@ -250,6 +368,11 @@ def _model(name: str, shards: int, layers: int, divides_sequence: bool, trains: 
 
     transformers.utils.logging.set_verbosity_error()
     architecture = _architecture(name)
+    if not architecture.config:
+        module, _, made = architecture.model.partition(":")
+        build = getattr(importlib.import_module(f"anychip.frontends.torch.{module}"), made)
+        with torch.device("meta"):
+            return on_device(build(**architecture.fields).train(trains))
     fields = dict(architecture.fields) | ({"num_hidden_layers": layers} if layers else {})
     whole = getattr(transformers, architecture.config)(**fields)
     kind = getattr(transformers, architecture.model)

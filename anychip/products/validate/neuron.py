@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 from anychip.chips import Chip
@@ -37,6 +37,8 @@ COLUMNS = ("chip", "phase", "model", "batch", "seq_len", "metric", "value", "ext
 _SHORT_PROMPT = 2048
 #: Tokens of a single prompt beyond which serving libraries divide the sequence between shards.
 _DIVIDED_PROMPT = 2048
+#: Tokens of a description from which an image is made.
+_TEXT_TOKENS = 77
 #: Sequences up to which a decoding program was measured again and again.
 _MANY = 64
 #: Requests in flight, as throughput times latency over batch gives them, that are one request.
@@ -59,6 +61,9 @@ class Served(Question):
         price_usd_h: of the instance, where costs were measured.
         sdk: version of the compiler, as numbers.
         step: of a training run; None for inference.
+        others: further calls of a pipeline, and how often each; `work` is then made `times` times.
+        times: how often `work` is called.
+        counts_prompt: whether tokens of prompts count among those that a rate or a time per token is of.
         run: what all figures of one measurement of a generation share; None for other rows.
     """
 
@@ -70,6 +75,9 @@ class Served(Question):
     price_usd_h: float = 0.0
     sdk: tuple[int, ...] = ()
     step: Step | None = None
+    others: tuple[tuple[Work, int], ...] = ()
+    times: int = 1
+    counts_prompt: bool = False
     run: tuple[str, ...] | None = None
 
 
@@ -77,6 +85,8 @@ def read(file: str, row: Row, shortest_s: float) -> Served:
     """The call of a row."""
     said = settled("neuron", row)
     kind = said.get("class", "neuron")
+    if "calls" in said:
+        said.setdefault("architecture", said["calls"].split()[0].partition(":")[0])
     if "architecture" not in said:
         raise Out("workload", f"model {row['model']}: no rule names its architecture", kind)
     said["architecture"] = said["architecture"].casefold()
@@ -110,7 +120,26 @@ def _called(
         batch, inflight = -(-batch // cores), float(cores)
     work = Work(said["architecture"], "forward", batch, tokens)
     price = number(row, "price_usd_h_ri") if "cost" in row["metric"] else 0.0
-    return _finished(row, kind, work, common, inflight=inflight, cores=cores, price_usd_h=price, named=named)
+    more: dict[str, Any] = {}
+    if "calls" in said:
+        (work, times), *others = _pipeline(said["calls"], batch, named)
+        more = {"times": times, "others": tuple(others)}
+    return _finished(
+        row, kind, work, common, inflight=inflight, cores=cores, price_usd_h=price, named=named, **more
+    )
+
+
+def _pipeline(calls: str, batch: int, named: Mapping[str, str]) -> list[tuple[Work, int]]:
+    """Calls of a pipeline: ``ARCHITECTURE:TIMES``, with ``*SAMPLES`` where each takes several."""
+    size = re.match(r"(\d+)x(\d+)", named.get("image", ""))
+    image = (0, 0) if size is None else (int(size.group(2)), int(size.group(1)))
+    found: list[tuple[Work, int]] = []
+    for each in calls.split():
+        name, _, rest = each.partition(":")
+        times, _, samples = rest.partition("*")
+        work = Work(name.casefold(), "forward", batch * int(samples or 1), _TEXT_TOKENS, image=image)
+        found.append((work, int(times or 1)))
+    return found
 
 
 def _generated(
@@ -122,7 +151,7 @@ def _generated(
     if "request" in metric:
         raise Out("scale", "throughput of a service with requests of its own", kind)
     if "input_len" not in named:
-        raise Out("workload", "the length of the prompt is not stated", kind)
+        raise Out("workload", "the length of the prompt is not stated", f"{kind}, prompt of unstated length")
     given, made = int(float(named["input_len"])), int(float(named.get("output_len") or 1))
     shards = int(float(named["tp"])) if "tp" in named else round(number(row, "cores", least=1.0))
     longest = round(number(row, "seq_len", otherwise=float(given + made), least=1.0))
@@ -131,18 +160,35 @@ def _generated(
     prompt = Work(
         said["architecture"], "prefill", batch, tokens, shards, divides_sequence=divided and shards > 1
     )
-    token = Work(said["architecture"], "decode", batch, _bucket(given + made // 2 + 1, longest), shards)
+    cached = _bucket(given + made // 2 + 1, longest)
+    token = Work(said["architecture"], "decode", batch, cached, shards)
+    whole: dict[str, Any] = {"prompt": prompt, "output_tokens": made}
+    if "encodes" in said:
+        # The decoder's own cache holds what was written; the prompt is the encoder's.
+        token = replace(token, tokens=given, written=made // 2 + 1)
+        whole = {}
     if metric.startswith("ttft"):
         size = "to 2,048 tokens" if batch * prompt.tokens <= _SHORT_PROMPT else "beyond 2,048 tokens"
         return _finished(row, f"{kind}, prompt {size}", prompt, common, named=named)
     if metric.startswith(("tpot", "latency_per_token")):
+        if said.get("counts") == "prompts":
+            return _finished(
+                row, f"{kind}, tokens of prompts and answers", token, common, named=named, counts_prompt=True,
+                **whole,
+            )  # fmt: skip
         many = f" of more than {_MANY} sequences" if batch > _MANY else ""
         return _finished(row, f"{kind}, output token{many}", token, common, named=named)
-    if "in_plus_out" in metric or metric == "throughput":
-        raise Out("workload", "tokens of prompts and answers are counted together", kind)
-    return _finished(
-        row, f"{kind}, output tokens a second", token, common, prompt=prompt, output_tokens=made, named=named
-    )
+    if "in_plus_out" in metric and whole:
+        return _finished(
+            row,
+            f"{kind}, tokens of prompts and answers",
+            token,
+            common,
+            named=named,
+            counts_prompt=True,
+            **whole,
+        )
+    return _finished(row, f"{kind}, output tokens a second", token, common, named=named, **whole)
 
 
 def _trained(
@@ -213,9 +259,14 @@ class Predictor:
         batch = row.work.batch
         if row.prompt is not None:
             whole_s = age * self._calls.seconds(chip, row.prompt) + row.output_tokens * call_s
-            return batch * row.output_tokens / whole_s
+            tokens = row.output_tokens + row.counts_prompt * row.prompt.tokens
+            return batch * tokens / whole_s if row.rate else whole_s / tokens * 1e3
         if row.work.phase != "forward":
-            return call_s * 1e3
+            return batch / call_s if row.rate else call_s * 1e3
+        call_s *= row.times
+        call_s += sum(age * times * self._calls.seconds(chip, work) for work, times in row.others)
+        if row.others:
+            batch = 1
         throughput = max(1.0, min(float(row.cores), row.inflight)) * batch / call_s
         if row.rate:
             return throughput

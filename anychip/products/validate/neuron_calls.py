@@ -32,6 +32,8 @@ class Work:
         shards: tensor-parallel degree.
         layers: of one stage of a pipeline; 0: all.
         divides_sequence: shards keep their part of the sequence outside the divided products.
+        written: tokens that the decoder of an encoder-decoder has written.
+        image: height and width in pixels; zeros: those of the architecture.
     """
 
     architecture: str
@@ -41,6 +43,8 @@ class Work:
     shards: int = 1
     layers: int = 0
     divides_sequence: bool = False
+    written: int = 0
+    image: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,8 @@ def _graph(work: Work) -> Graph:
             work.shards,
             work.layers,
             work.divides_sequence,
+            work.written,
+            work.image,
         )
     )
 

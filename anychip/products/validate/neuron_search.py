@@ -86,6 +86,9 @@ def searched(rows: Sequence[Question], tell: Tell) -> Callable[[Chip], Chip]:
         and row.chip in _FITTED
         and row.step is None
         and row.prompt is None
+        and not row.others
+        # A beam of several answers may be behind the figures of encoder-decoders; rows do not say.
+        and not row.work.written
         and not row.price_usd_h
         and "tails" not in row.kind
         and CONTRADICTED not in row.kind
