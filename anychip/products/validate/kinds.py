@@ -10,6 +10,7 @@ from anychip.errors import InvalidInput
 from anychip.products.published_rows import published_rows
 from anychip.products.validate import (
     attention,
+    kernels,
     layers,
     models,
     neuron,
@@ -41,6 +42,7 @@ KINDS: tuple[FileKind, ...] = (
         neuron_search.searched,
         neuron_contradictions.reviewed,
     ),
+    FileKind("kernels", kernels.COLUMNS, kernels.read, kernels.predict),
     FileKind("power", power.COLUMNS, power.read, power.predict, power.searched),
     FileKind("layers", layers.COLUMNS, layers.read, operators.predict, searched_gpu),
     FileKind("models", models.COLUMNS, models.read, models.predict, searched_gpu),
