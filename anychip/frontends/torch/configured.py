@@ -58,6 +58,8 @@ def graph_of(call: Configured) -> Graph:
     given: dict[str, Any] = {}
     with Capture(name=call.model, with_values=False) as capture:
         tokens = torch.zeros(call.batch, call.tokens, dtype=torch.int64, device="anychip")
+        # What tokenizers give; without one, releases differ in whether scores are masked.
+        given["attention_mask"] = torch.ones_like(tokens)
         if model.config.is_encoder_decoder:
             given["decoder_input_ids"] = tokens
         if call.part == "inference":
