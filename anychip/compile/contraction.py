@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import ceil, log2
 
-from anychip.arithmetic.recipe import IDENTITY, Recipe, traced
+from anychip.arithmetic.recipe import IDENTITY, Recipe, Step, traced
 from anychip.blocks import MatrixEngine
 from anychip.chips import Chip
 from anychip.compile.demand import demand_of, element_bytes, operand_format
@@ -24,10 +24,14 @@ from anychip.compile.tiles import (
     spilled_share,
 )
 from anychip.operators import Contract, Form
+from anychip.operators.forms import element_bits
 from anychip.programs.program import Access, Affine, Buffer, Grid, Instruction, Item, Loop, Nest, Slot, Tile
 
 #: Results that one piece of the second launch of a split sum adds up at least, and pieces a core.
 _LEAST_JOINED, _JOINED_PIECES = 256, 4
+#: Lane operations that make a stored weight one that is multiplied.
+_CONVERTED = Recipe(1, (Step("mul", (0,)),), (0,))
+_UNPACKED = Recipe(1, (Step("mul", (0,)), Step("add", (1,))), (0,))
 
 
 def problem_of(chip: Chip, form: Contract) -> Problem:
@@ -88,6 +92,11 @@ def contraction(
         Buffer("extras", "registers", 1, results * 4),
         Buffer("results", "registers", 2, results * 4),
         Buffer("out", "registers", 2, results * 4),
+        *(
+            (Buffer("wide", "registers", 2, ceil(tiling.n * tiling.k * 2)),)
+            if widened(form, problem.format)
+            else ()
+        ),
         *((Buffer("parts", "registers", 2, results * 4),) if tiling.splits > 1 else ()),
     )
     groups = (form.batch, form.rows, form.columns, form.depth)
@@ -138,9 +147,10 @@ def _tile_body(
     left_reads, right_reads = far_reads(chip, problem, tiling, resident)
     share = tiles * steps
     rows, columns = -(-problem.m // tiling.m), -(-problem.n // tiling.n)
-    whole = problem.copies * problem.k * problem.element
+    whole = problem.copies * problem.k
+    left, right = (min(problem.element, element_bytes(each.format)) for each in (form.left, form.right))
     shared = min(chip.policy.cluster, rows)
-    near = (whole * problem.m * columns / share, whole * problem.n * rows / shared / share)
+    near = (whole * problem.m * columns * left / share, whole * problem.n * rows * right / shared / share)
     far = (left_reads * problem.left_bytes / share, right_reads * problem.right_bytes / share)
     far = (far[0] * crossing.reads, far[1] * crossing.reads)
     if len(chip.load.links) == 1:
@@ -156,12 +166,20 @@ def _tile_body(
              tile=Tile(1, (batch, zero, n_axis, k_axis), (1, 1, tiling.n, tiling.k))),
     )  # fmt: skip
 
+    widening = widened(form, problem.format)
+
     def products(fresh: bool) -> tuple[Instruction, ...]:
         extents = (tiling.m, tiling.n, tiling.k)
         target = (Slot("accumulators", fresh=fresh),)
+        if widening is None:
+            return (
+                *loads,
+                Instruction(unit_name, "multiply", (Slot("a"), Slot("b")), target, extents, problem.format),
+            )
         return (
             *loads,
-            Instruction(unit_name, "multiply", (Slot("a"), Slot("b")), target, extents, problem.format),
+            _lanes(chip, (Slot("b"),), "wide", tiling.n * tiling.k, widening),
+            Instruction(unit_name, "multiply", (Slot("a"), Slot("wide")), target, extents, problem.format),
         )
 
     items: list[Item] = list(products(fresh=True))
@@ -210,6 +228,18 @@ def _finished(
     far = size * crossing.writes * write_cost(chip)
     items.append(store(chip, "out", results, far, size, tile=tile, format_name=form.result.format))
     return items
+
+
+def widened(form: Contract, format_name: str) -> Recipe | None:
+    """What lanes do with an element of weights that are stored in fewer bits than they are multiplied in.
+
+    None where they are not. Two elements of 8 bits are converted and scaled by two instructions; those of 4
+    bits are taken apart first.
+    """
+    stored, taken = element_bits(form.right.format), element_bits(format_name)
+    if stored >= taken or stored > 8:
+        return None
+    return _UNPACKED if stored < 8 else _CONVERTED
 
 
 def joined_recipe(form: Contract, epilogue: tuple[Form, ...]) -> Recipe:

@@ -31,7 +31,7 @@ def retyped(graph: Graph, format_name: str, replaced: tuple[str, ...] = REPLACED
 def mapped(graph: Graph, mapping: Mapping[str, str]) -> Graph:
     """The graph with everything that is stored in a format of `mapping` stored in what it maps to."""
     segments = tuple(_segment(segment, mapping) for segment in graph.segments)
-    memory = _memory(graph, segments)
+    memory = scaled_memory(graph, segments)
     formats = ", ".join(dict.fromkeys(mapping.values())) or "its own formats"
     return dataclasses.replace(
         graph, segments=segments, memory=memory, numerics=f"{graph.numerics} in {formats}"
@@ -69,8 +69,13 @@ def _bits(name: str) -> int:
     return 32 if isinstance(format, Float) and format.name == "tf32" else format.bits
 
 
-def _memory(graph: Graph, segments: tuple[Segment, ...]) -> Memory:
-    """The record scaled, kind by kind, by how much the values of that kind shrank."""
+def scaled_memory(graph: Graph, segments: tuple[Segment, ...]) -> Memory:
+    """The record of memory scaled, kind by kind, by how much the values of that kind shrank.
+
+    Args:
+        graph: whose record it is.
+        segments: the graph's, with other formats.
+    """
     before: dict[str, int] = {}
     after: dict[str, int] = {}
     for old, new in zip(graph.segments, segments, strict=True):

@@ -58,7 +58,7 @@ def choose(
         if isinstance(workload, str)
         else workload
     )
-    return ask([Work.of(graph)], asked, chosen, offers, name=graph.name)
+    return ask([Work.of(graph, weights=asked.weights)], asked, chosen, offers, name=graph.name)
 
 
 def _question(fields: dict[str, object]) -> Question:

@@ -23,12 +23,14 @@ from anychip.products.choose.pricing import Work
 from anychip.products.choose.question import OBJECTIVES, STORED, Question, duration_s
 from anychip.products.choose.table import show
 from anychip.profile.writing import check_writable, write_text
+from anychip.programs.weights import WEIGHTS
 
 _EPILOG = """\
 examples:
   anychip choose train.py
   anychip choose serve_bert.py --latency-below 20ms --minimise energy
   anychip choose --model config.json --phase decode --batch 1,8 --context 4096 --count 1,8
+  anychip choose --model config.json --phase decode --weights int4
 
 The script runs once, unedited. Options that choose knows are its own wherever they stand; all others after
 the script's name, and everything after `--`, go to the script.
@@ -64,6 +66,9 @@ def parser() -> Parser:
         "--count", metavar="N,N", help="chips per copy of the model, e.g. 1,2,8; default: as few as hold it"
     )
     made.add_argument("--numerics", default="captured", help=f"formats to try: {', '.join(STORED)}")
+    made.add_argument(
+        "--weights", metavar="|".join(WEIGHTS), help="format in which weights are stored, for inference"
+    )
     made.add_argument("--prices", metavar="CSV", help="your own prices")
     made.add_argument(
         "--max-steps", type=int, default=3, help="stop the script after so many steps or passes"
@@ -104,6 +109,7 @@ def main(argv: Sequence[str]) -> int:
         counts=() if options.count is None else _counts("--count", options.count),
         stored=_words(options.numerics),
         terms=options.terms,
+        weights=options.weights,
     )
     batches = _checked(options, question)
     market = snapshot() if options.prices is None else with_prices(options.prices)
@@ -130,6 +136,15 @@ def _checked(options: argparse.Namespace, question: Question) -> tuple[int, ...]
     batches = _counts("--batch", options.batch)
     if options.check_accuracy and options.model is not None:
         raise InvalidInput("--check-accuracy: a configuration has no weights and no results; give a script")
+    if options.check_accuracy and options.weights is not None:
+        raise InvalidInput(
+            f"--weights {options.weights}: what it does to results depends on how the checkpoint was made; "
+            "leave out --check-accuracy"
+        )
+    if options.weights is not None and options.model is not None and options.phase == "train":
+        raise InvalidInput(
+            f"--weights {options.weights}: for inference only, not for --phase train; leave one of them out"
+        )
     if options.phase == "train" and len(batches) > 1 and question.pieces_total is not None:
         raise InvalidInput(
             "--steps-total: steps of several batch sizes are not the same work; give one --batch"
@@ -143,7 +158,7 @@ def _script(options: argparse.Namespace) -> tuple[str, list[Work], str | None]:
     graph = captured_script(
         options.script, options.arguments, with_values=not options.no_values, max_steps=options.max_steps
     )
-    return Path(options.script).name, [Work.of(graph)], None
+    return Path(options.script).name, [Work.of(graph, weights=options.weights)], None
 
 
 def _model(options: argparse.Namespace, batches: tuple[int, ...]) -> tuple[str, list[Work], str]:
@@ -155,9 +170,11 @@ def _model(options: argparse.Namespace, batches: tuple[int, ...]) -> tuple[str, 
     works: list[Work] = []
     for batch in batches:
         steps = phase == "train" and len(batches) == 1
-        works.append(Work.of(model.graph(batch, options.context), batch, 1 if steps else batch))
+        graph = model.graph(batch, options.context)
+        works.append(Work.of(graph, batch, 1 if steps else batch, options.weights))
     unit = "sample" if phase == "train" and len(batches) > 1 else _UNIT_OF_PHASE[phase]
     context = "" if options.context is None else f" context {options.context}"
+    context += "" if options.weights is None else f" weights {options.weights}"
     return f"{options.model} {phase} batch {','.join(map(str, batches))}{context}", works, unit
 
 

@@ -48,9 +48,9 @@ class Work:
     pieces: int = 1
 
     @classmethod
-    def of(cls, graph: Graph, batch: int | None = None, pieces: int = 1) -> Work:
-        """A recorded call."""
-        return cls(Variants(graph), batch, pieces)
+    def of(cls, graph: Graph, batch: int | None = None, pieces: int = 1, weights: str | None = None) -> Work:
+        """A recorded call, with weights stored in a format of their own if one is named."""
+        return cls(Variants(graph, weights), batch, pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +333,8 @@ def price(chip: Chip, variant: Variant, count: int = 1, *, one_core: bool = True
         notes.append("link between chips unknown: exchanges not counted")
     elif count > 1:
         notes.append(f"tensor parallel over {count} chips: division and ring assumed, {CHIP_LINK} published")
+    if variant.weights is not None:
+        notes.append(f"weights stored in {variant.weights}: what that does to answers was not computed")
     seconds = brief.seconds / brief.pieces + exchange
     span = time_span(chip, training=variant.recording.trains, format_name=variant.label)
     energy = brief.energy.total_j

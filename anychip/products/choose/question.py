@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from anychip.chips.instances import TERMS, Term
 from anychip.errors import InvalidInput, unknown_name
+from anychip.programs.weights import WEIGHTS
 
 Objective = Literal["time", "cost", "energy", "carbon"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
@@ -34,6 +35,8 @@ class Question:
         counts: numbers of chips to try for one copy of the model; empty: one, or as many as hold it.
         stored: formats to try, of `STORED`.
         terms: of the prices.
+        weights: format in which multiplied weights are stored, of `programs.weights.WEIGHTS`; None: like the
+            rest.
 
     Raises:
         InvalidInput: limits that contradict each other or are not positive.
@@ -49,6 +52,7 @@ class Question:
     counts: tuple[int, ...] = ()
     stored: tuple[str, ...] = ("captured",)
     terms: Term = "on-demand"
+    weights: str | None = None
 
     def __post_init__(self) -> None:
         if self.minimise not in OBJECTIVES:
@@ -58,6 +62,8 @@ class Question:
                 raise unknown_name("numerics", name, STORED)
         if self.terms not in TERMS:
             raise unknown_name("price term", self.terms, TERMS)
+        if self.weights is not None and self.weights not in WEIGHTS:
+            raise unknown_name("weight format", self.weights, WEIGHTS)
         positive = {
             "--latency-below": self.latency_below_s,
             "--budget": self.budget_usd,

@@ -9,10 +9,12 @@ from typing import Any
 from anychip.chips import Chip, choices
 from anychip.compile.grouping import Grouping
 from anychip.errors import NotModelled
+from anychip.formats import by_name
 from anychip.products.choose.copies import Exchange, exchange_of
 from anychip.products.choose.migration import Recording, recorded
 from anychip.programs.graph import Graph
 from anychip.programs.retype import REPLACED, mapped
+from anychip.programs.weights import WEIGHTS, with_weights
 
 #: What a chip without a format takes in its place, best first; what is left becomes fp32.
 _SIXTEEN_BIT = ("bf16", "fp16")
@@ -31,6 +33,7 @@ class Variant:
         recording: what the workload shows of itself, whatever the chip.
         kernels: of the graph, for every way of fusing it.
         replaced: formats of the script that the chip does not compute with, and what stands for them.
+        weights: format in which multiplied weights are stored; None: like the rest.
     """
 
     label: str
@@ -40,16 +43,28 @@ class Variant:
     recording: Recording
     kernels: Grouping
     replaced: tuple[tuple[str, str], ...] = ()
+    weights: str | None = None
 
 
 class Variants:
-    """One captured workload in other formats, each made once for all chips."""
+    """One captured workload in other formats, each made once for all chips.
 
-    def __init__(self, graph: Graph) -> None:
+    Args:
+        graph: as captured.
+        weights: format in which weights are stored, of `programs.weights.WEIGHTS`; None: like the rest.
+
+    Raises:
+        InvalidInput: the workload trains, or multiplies no weights.
+    """
+
+    def __init__(self, graph: Graph, weights: str | None = None) -> None:
         self.graph = graph
+        self.weights = weights
+        if weights is not None:
+            with_weights(graph, weights)
         self._multiplied = _elements_by_format(graph)
         self._stored = _formats_of(graph)
-        self._retyped: dict[tuple[tuple[str, str], ...], _Retyped] = {}
+        self._retyped: dict[Any, _Retyped] = {}
         self._made: dict[Any, Variant] = {}
 
     def on(self, chip: Chip, stored: str) -> Variant:
@@ -68,7 +83,7 @@ class Variants:
             if "fp8" not in choices(chip):
                 raise NotModelled("multiplies no fp8")
             storage = next((name for name in _SIXTEEN_BIT if computes(chip, name)), "fp32")
-            return self._of("fp8", dict.fromkeys(REPLACED, storage), "fp8")
+            return self._of("fp8", dict.fromkeys(REPLACED, storage), "fp8", narrow=_narrow(chip))
         if stored != "fp32" and not computes(chip, stored):
             raise NotModelled(f"computes in no {stored}")
         return self._of(stored, dict.fromkeys(REPLACED, stored), "fp32" if stored == "fp32" else None)
@@ -89,19 +104,25 @@ class Variants:
         mapping: Mapping[str, str],
         numerics: str | None,
         replaced: tuple[tuple[str, str], ...] = (),
+        narrow: str | None = None,
     ) -> Variant:
         changed = tuple((name, to) for name, to in mapping.items() if name != to and name in self._stored)
         replaced = tuple(each for each in replaced if each in changed)
-        key = (label, changed, numerics, replaced)
+        narrow = narrow if self.weights == "fp8" else None
+        key = (label, changed, numerics, replaced, narrow)
         if key not in self._made:
-            if changed not in self._retyped:
-                self._retyped[changed] = _Retyped(
-                    mapped(self.graph, dict(changed)) if changed else self.graph
-                )
-            made = self._retyped[changed]
+            if (changed, narrow) not in self._retyped:
+                graph = mapped(self.graph, dict(changed)) if changed else self.graph
+                if self.weights is not None:
+                    graph = with_weights(graph, self.weights, narrow)
+                self._retyped[changed, narrow] = _Retyped(graph)
+            made = self._retyped[changed, narrow]
+            if self.weights is not None:
+                label = f"{label} w{by_name(WEIGHTS[self.weights][0]).bits}"
             self._made[key] = Variant(
-                label, made.graph, numerics, made.exchange, made.recording, made.kernels, replaced
-            )
+                label, made.graph, numerics, made.exchange, made.recording, made.kernels, replaced,
+                self.weights,
+            )  # fmt: skip
         return self._made[key]
 
 
@@ -113,6 +134,11 @@ class _Retyped:
         self.kernels = Grouping(graph)
         self.exchange = exchange_of(graph, self.kernels.forms)
         self.recording = recorded(graph, self.kernels.forms)
+
+
+def _narrow(chip: Chip) -> str | None:
+    """The 8-bit float that a chip multiplies."""
+    return next((name for name in _EIGHT_BIT if computes(chip, name)), None)
 
 
 def computes(chip: Chip, format_name: str) -> bool:
