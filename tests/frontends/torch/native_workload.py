@@ -61,6 +61,12 @@ def called() -> list[torch.Tensor]:
     torch._foreach_add_([y, kept[0]], [y, kept[0]], alpha=2)
     kept += [y, *torch._foreach_mul([x, x], 2.0), torch.arange(4, device="anychip", dtype=torch.float32)]
     kept += [functional.interpolate(x[None], scale_factor=2.0)]
+    kept += [
+        x[:, rows],
+        x[None, :, 1],
+        functional.mse_loss(x, kept[1]),
+        functional.smooth_l1_loss(x, kept[1]),
+    ]
     with torch.inference_mode():
         kept += [x.view(48), functional.scaled_dot_product_attention(*[x.view(1, 2, 3, 8)] * 3), x @ x.t()]
     assert x[0, 0].item() == x.cpu()[0, 0].item()

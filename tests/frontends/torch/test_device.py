@@ -184,3 +184,12 @@ def test_metadata_changes_in_place() -> None:
 def test_sparse_layouts_that_no_wrapper_can_have_are_refused() -> None:
     with pytest.raises(NotImplementedError, match="cannot be on the device"):
         torch.eye(3).to("anychip").to_sparse_csr()
+
+
+def test_what_is_not_given_is_what_the_schema_says() -> None:
+    """Losses without a reduction, and indices beside dimensions taken whole."""
+    x, y = torch.randn(3, 4), torch.randn(3, 4)
+    rows = torch.tensor([2, 0])
+    on_device = x.to("anychip")
+    assert torch.equal(nn.functional.mse_loss(on_device, y.to("anychip")).cpu(), nn.functional.mse_loss(x, y))
+    assert torch.equal(on_device[:, rows.to("anychip")].cpu(), x[:, rows])
