@@ -155,6 +155,10 @@ def _tile_body(
     far = (far[0] * crossing.reads, far[1] * crossing.reads)
     if len(chip.load.links) == 1:
         near = far
+    elif chip.policy.inline is None:
+        # Requests for both operands are in flight together, so that one waits for main memory while the other
+        # comes from the cache: each transfer carries half of what both move over every link.
+        near, far = (sum(near) / 2,) * 2, (sum(far) / 2,) * 2
     m_axis, n_axis = Affine(0, (("m", tiling.m),)), Affine(0, (("n", tiling.n),))
     k_axis = Affine(0, (("s", depth), ("k", tiling.k)))
     batch, zero = Affine(0, (("b", 1),)), Affine()
@@ -226,6 +230,9 @@ def _finished(
     groups = (Affine(0, (("b", 1),)), Affine(0, (("m", tiling.m),)), Affine(0, (("n", tiling.n),)), Affine())
     tile = Tile(2, groups, (1, tiling.m, tiling.n, 1))
     far = size * crossing.writes * write_cost(chip)
+    if chip.policy.inline is None:
+        # Results that the shared cache has room for go to main memory after the kernel, if ever.
+        far *= spilled_share(chip, problem.result_bytes)
     items.append(store(chip, "out", results, far, size, tile=tile, format_name=form.result.format))
     return items
 

@@ -218,27 +218,31 @@ def estimate(chip: Chip, rates: Rates, problem: Problem, tiling: Tiling) -> floa
     busy *= rates.clock_ratio
     full, rest = divmod(tiles, cores * resident)
     companions = ceil_div(rest, cores)
-    compute = 0.0
+    waves = tail = 0.0
     if full:
-        compute = full * resident * busy * unit.slowdown("multiply", extents, Crowd(resident, resident))
+        waves = full * resident * busy * unit.slowdown("multiply", extents, Crowd(resident, resident))
     if companions:
-        tail = Crowd(companions, resident, rest / (cores * companions), first=not full)
-        compute += companions * busy * unit.slowdown("multiply", extents, tail)
+        crowd = Crowd(companions, resident, rest / (cores * companions), first=not full)
+        tail = companions * busy * unit.slowdown("multiply", extents, crowd)
     left, right = far_reads(chip, problem, tiling, resident)
     fetched = (left * problem.left_bytes + right * problem.right_bytes) * rates.far_ticks
     partial = partial_bytes(problem, tiling)
-    spilled = partial * spilled_share(chip, partial) if partial else 0.0
-    stored = (spilled if partial else problem.result_bytes) * rates.stored_ticks
+    written = partial or problem.result_bytes
+    spilled = written * spilled_share(chip, written)
+    stored = spilled * rates.stored_ticks
     ports = 1 if rates.shared else min(cores, tiles)
-    shared = min(chip.policy.cluster, ceil_div(problem.m, tiling.m))
-    fetched_extents = min(tiling.m, problem.m) + min(tiling.n, problem.n) / shared
-    moved = tiles * fetched_extents * depth * problem.element
+    rows, columns = ceil_div(problem.m, tiling.m), ceil_div(problem.n, tiling.n)
+    shared = min(chip.policy.cluster, rows)
+    moved = problem.copies * problem.k * problem.element * (problem.m * columns + problem.n * rows / shared)
     near = moved * rates.near_ticks / ports
     # What the last wave stores nothing hides.
-    kept = (partial or problem.result_bytes) * rates.kept_ticks / ports
+    kept = written * rates.kept_ticks / ports
     shown = max(stored, kept) / max(1.0, tiles / (cores * resident))
     joined = 0.0
     if partial:
         again = (spilled + problem.result_bytes) * rates.stored_ticks
         joined = max(partial * rates.kept_ticks / ports, again) + rates.joined_ticks
-    return max(max(compute, fetched, near) + shown, fetched + stored) + joined + 1e-3 * near
+    # Full waves and the last one follow each other; each takes as long as its slowest resource.
+    links, last = max(fetched, near), rest / tiles
+    walked = max(waves, links * (1 - last)) + max(tail, links * last)
+    return max(walked + shown, fetched + stored) + joined + 1e-3 * near

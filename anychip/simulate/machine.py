@@ -100,13 +100,13 @@ class Machine:
     # --- resolving -----------------------------------------------------------------------------------
 
     def resolve(
-        self, body: tuple[Item, ...], sharers: int, crowd: Crowd | None = None
+        self, body: tuple[Item, ...], sharers: Fraction, crowd: Crowd | None = None
     ) -> tuple[_Step | _Repeat, ...]:
         """Names to indices, extents to ticks; a grid is resolved by its caller.
 
         Args:
             body: what to run.
-            sharers: cores that use shared links alike.
+            sharers: cores that use shared links alike, on average.
             crowd: how full the core is, None outside grids.
         """
         resolved: list[_Step | _Repeat] = []
@@ -120,7 +120,7 @@ class Machine:
                 raise InvalidDescription("a grid inside a loop cannot be simulated; put it outermost")
         return tuple(resolved)
 
-    def _step_of(self, instruction: Instruction, sharers: int, crowd: Crowd | None) -> _Step:
+    def _step_of(self, instruction: Instruction, sharers: Fraction, crowd: Crowd | None) -> _Step:
         chip = self.chip
         if instruction.engine not in self._engine_index:
             raise InvalidDescription(
@@ -376,12 +376,11 @@ def _ticks_in_bytes(clock_hz: float, bytes_per_second: float) -> tuple[int, int]
     return (Fraction(clock_hz) / Fraction(bytes_per_second)).as_integer_ratio()
 
 
-def link_ticks(chip: Chip, name: str, size_bytes: int, sharers: int, engine: str = "") -> int:
-    """Ticks for which a transfer by an engine holds a link that `sharers` cores use alike."""
+def link_ticks(chip: Chip, name: str, size_bytes: int, sharers: Fraction, engine: str = "") -> int:
+    """Ticks for which a transfer by an engine holds a link that `sharers` cores, on average, use alike."""
     link = chip.links[name]
-    return rate_ticks(
-        chip.clock_hz, chip.link_rate(engine, name), size_bytes * (sharers if link.shared else 1)
-    )
+    moved = -(-size_bytes * sharers.numerator // sharers.denominator) if link.shared else size_bytes
+    return rate_ticks(chip.clock_hz, chip.link_rate(engine, name), moved)
 
 
 def simulate_nest(chip: Chip, nest: Nest, *, skipping: bool = True) -> Span:
@@ -401,7 +400,7 @@ def simulate_nest(chip: Chip, nest: Nest, *, skipping: bool = True) -> Span:
         if isinstance(item, Grid):
             _run_grid(machine, item)
         else:
-            machine.run(machine.resolve((item,), 1))
+            machine.run(machine.resolve((item,), Fraction(1)))
     total = machine.end
     causes = nest.fixed_ticks + _outlasting(nest, total)
     fixed = sum(ticks for _, ticks in causes)
@@ -441,15 +440,13 @@ def _run_grid(machine: Machine, grid: Grid) -> None:
     cores = machine.chip.cores
     full, rest = divmod(grid.count, cores * grid.resident)
     companions = -(-rest // cores)
-    waves, last = divmod(rest, cores)
     whole = Crowd(grid.resident, grid.resident)
     filled = rest / (cores * companions) if companions else 1.0
     tail = Crowd(companions, grid.resident, filled, first=not full)
-    for count, sharers, crowd in (
-        (full * grid.resident, cores, whole),
-        (waves, cores, tail),
-        (1 if last else 0, last, tail),
-    ):
+    # The tiles of the last wave are in flight together: links serve all of them at once, and the core that
+    # holds most of them stands for its time.
+    shared = Fraction(rest, companions) if companions else Fraction(0)
+    for count, sharers, crowd in ((full * grid.resident, Fraction(cores), whole), (companions, shared, tail)):
         if not count:
             continue
         body = machine.resolve(grid.body, sharers, crowd)

@@ -269,7 +269,9 @@ def searched(family: Family, rows: Sequence[Call]) -> dict[str, float]:
     groups: dict[tuple[str, str], int] = {}
     for row in rows:
         groups[row.chip, row.kind] = groups.get((row.chip, row.kind), 0) + 1
-    weights = np.array([1 / groups[row.chip, row.kind] for row in rows]) / len(groups)
+    # A handful of rows, such as a best shape, must not weigh as much as a chip.
+    shares = np.array([1 / max(_FEWEST, groups[row.chip, row.kind]) for row in rows])
+    weights = shares / np.sum(shares)
     return least(errors, {each.place: each.bounds for each in family.constants}, weights)
 
 
