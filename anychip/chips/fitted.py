@@ -21,7 +21,9 @@ _TENSOR = Source("fitted", "gpu_ops.csv: fp16 linear of A100-80 and A40 (324 row
 _MFMA = Source("fitted", "gpu_ops.csv: fp32 linear and bmm of MI100 and MI210 (531 rows)", _READ_ON)
 _ROWS = Source("fitted", "gpu_ops.csv: fp32 elementwise, softmax, layernorm (3,099 rows)", _READ_ON)
 _ENCODERS = Source(
-    "fitted", "neuron_published.csv: encoders, GPT-2, CNN and U-Net rows of inf2 and trn1 (92 rows)", _READ_ON
+    "fitted",
+    "neuron_published.csv: encoders, GPT-2, CNN and U-Net rows of inf2 and trn1 (236 rows)",
+    _READ_ON,
 )
 _POWER = Source("fitted", "gpu_ops.csv: fp32 products of T4 and P4, the power-capped boards", _READ_ON)
 _ASSUMED = Source("assumed", "host time of one eager PyTorch operator on a current server CPU", _READ_ON)
@@ -196,13 +198,21 @@ TRACED_DISPATCH = {
 }
 
 #: Fitted parameters of the SystolicArray of a NeuronCore.
-TENSOR_ENGINE = {"efficiency": _fact(1.0, "1", _ENCODERS, 0.9, 1.0)}
+TENSOR_ENGINE = {"efficiency": _fact(1.0, "1", _ENCODERS, 0.8, 1.0)}
 #: Fitted parameters of the vector and scalar engines of a NeuronCore.
-VECTOR_ENGINE = {"efficiency": _fact(0.90, "1", _ENCODERS, 0.9, 0.95)}
+VECTOR_ENGINE = {"efficiency": _fact(0.90, "1", _ENCODERS, 0.9, 1.0)}
 _FIRST = Source("fitted", "neuron_published.csv: BERT rows of inf1 (14 rows), one factor", _READ_ON)
 #: The same of a NeuronCore-v1, whose array and clocks are unpublished: one factor on both.
 FIRST_TENSOR_ENGINE = {"efficiency": _fact(0.52, "1", _FIRST, 0.25, 0.86)}
 FIRST_VECTOR_ENGINE = {"efficiency": _fact(0.545, "1", _FIRST, 0.26, 0.9)}
+#: Bytes a second that one core of NeuronCore-v1 streams weights at: what single sequences take.
+FIRST_TRANSFERS_BYTES_PER_SECOND = _fact(
+    21.5e9,
+    "byte/s",
+    Source("fitted", "neuron_published.csv: BERT-base of one sequence on inf1 (8 rows)", _READ_ON),
+    20e9,
+    53.7e9,
+)
 #: Bytes a second that one virtual processor of the host copies to or from a core.
 NEURON_HOST_BYTES_PER_VCPU = _fact(3.11e9, "byte/s", _ENCODERS, 1.6e9, 4.2e9)
 #: By how much a call takes longer for every minor release of the compiler before `NEURON_SETTLED_RELEASE`.
@@ -224,11 +234,11 @@ _TRAINING = Source("fitted", "neuron_published.csv: BERT-Large pre-training rows
 #: Bytes a second at which one core of trn1 sums gradients with its copies, in one instance or several.
 NEURON_GRADIENT_BYTES_PER_SECOND = _fact(3.0e9, "byte/s", _TRAINING, 2.0e9, 7.0e9)
 _DECODE = Source(
-    "fitted", "neuron_published.csv: LLM time per output token, inf2 and trn1 (44 rows)", _READ_ON
+    "fitted", "neuron_published.csv: LLM time per output token, inf2 and trn1 (78 rows)", _READ_ON
 )
 _PREFILL = Source(
     "fitted",
-    "neuron_published.csv: LLM time to first token up to 2,048 tokens, inf2 and trn1 (18 rows)",
+    "neuron_published.csv: LLM time to first token, inf2 and trn1 (76 rows)",
     _READ_ON,
 )
 #: Exchanges between the shards of a model on Neuron, besides their bytes: see `ExchangePolicy`.
@@ -393,15 +403,17 @@ def neuron_exchange(
 
 
 def neuron_policy(
-    host_vcpus: float, transfers_bytes_per_second: float | None, *, paired: bool = False
+    host_vcpus: float, transfers_bytes_per_second: float | None, *, generation: int = 2
 ) -> Policy:
     """A graph compiled by neuronx-cc for one core: fused blocks, tensor and vector engines taking turns.
 
     Args:
         host_vcpus: virtual processors of the smallest instance for each core; they copy results.
         transfers_bytes_per_second: that the transfer engines of a core sustain; None: as v2's.
-        paired: whether two physical cores are one logical core.
+        generation: of the cores. From the third on, two physical cores are one logical core; the first has a
+            compiler of its own, whose programs did not change (rows of releases 2.5 and 2.20 are equal).
     """
+    paired = generation >= 3
     block = _fact(5.05e-6, "s", _ENCODERS, 4.0e-6, 6.9e-6)
     call = _fact(178e-6, "s", _ENCODERS, 140e-6, 194e-6)
     host = NEURON_HOST_BYTES_PER_VCPU.scaled(host_vcpus)
@@ -417,7 +429,7 @@ def neuron_policy(
         block_s=block.value,
         call_s=call.value,
         host_bytes_per_second=host.value,
-        release_growth=NEURON_RELEASE_GROWTH.value,
+        release_growth=NEURON_RELEASE_GROWTH.value if generation > 1 else 0.0,
         settled_release=NEURON_SETTLED_RELEASE,
         exchange=neuron_exchange(constants, transfers_bytes_per_second, paired=paired),
         facts={

@@ -31,7 +31,7 @@ from anychip.chips.catalogue.neuron_core import (
 from anychip.chips.catalogue.parts import GIBI, GIGA, MEBI, TERA, peaks
 from anychip.chips.chip import Chip
 from anychip.chips.energy import npu_power
-from anychip.chips.fitted import FIRST_TENSOR_ENGINE
+from anychip.chips.fitted import FIRST_TENSOR_ENGINE, FIRST_TRANSFERS_BYTES_PER_SECOND
 from anychip.chips.sources import assumed, derived, published
 from anychip.facts import Fact
 
@@ -81,13 +81,7 @@ def inf1() -> Chip:
                 low=round(600e-9 * clock.value),
                 high=round(2600e-9 * clock.value),
             ),
-            dma_bytes_per_second=assumed(
-                40 * GIGA,
-                "byte/s",
-                "no figure published: below the chip's DRAM bandwidth",
-                low=20 * GIGA,
-                high=53.7 * GIGA,
-            ),
+            dma_bytes_per_second=FIRST_TRANSFERS_BYTES_PER_SECOND,
         ),
         memories=buffers(
             assumed(8 * MEBI, "byte", f"on-chip buffer {unknown}", low=4 * MEBI, high=24 * MEBI),

@@ -242,7 +242,7 @@ def neuron_chip(
         load=Route(engine="load", links=("hbm",)),
         store=Route(engine="store", links=("hbm",)),
         sequencer=front_end(),
-        policy=neuron_policy(host_vcpus.value, transfers.bytes_per_second, paired=generation >= 3),
+        policy=neuron_policy(host_vcpus.value, transfers.bytes_per_second, generation=generation),
         numerics=neuron_numerics(generation),
         roundings=("nearest-even",) if generation == 1 else ("nearest-even", "stochastic"),
         power=power,

@@ -272,7 +272,7 @@ def with_constants(chip: Chip, constants: Constants) -> Chip:
         chip.policy,
         block_s=linear["block_s"],
         call_s=linear["call_s"],
-        release_growth=constants.release,
+        release_growth=constants.release if chip.policy.release_growth else 0.0,
         host_bytes_per_second=chip.facts[HOST].value / max(linear["host_s_per_byte"], 1e-12),
         exchange=exchange,
     )
