@@ -12,7 +12,9 @@ pytest.importorskip("transformers")
 
 from anychip import chips
 from anychip.frontends.torch.models import Phase
+from anychip.frontends.torch.published import ARCHITECTURES
 from anychip.products.validate.kinds import KINDS, reading
+from anychip.products.validate.mapping import rules
 from anychip.products.validate.neuron import CALLS, Predictor, Served, aging, predict
 from anychip.products.validate.neuron_calls import Calls, Work
 from anychip.products.validate.neuron_search import LINEAR, Constants, found, with_constants
@@ -213,3 +215,53 @@ def test_tokens_of_prompts_count_where_rows_count_them(tmp_path: Path) -> None:
     assert both == pytest.approx(2 * answers)
     newer = served(tmp_path, **row | {"sdk_version": "2.18.0"}, metric="tpot_p50")
     assert not newer.counts_prompt
+
+
+@pytest.mark.parametrize(
+    ("model", "architecture", "kind"),
+    [
+        ("google/vit-base-patch16-224", "vit-base", "neuron vision"),
+        ("openai/clip-vit-large-patch14", "clip-large", "neuron vision"),
+        ("CLIP-base", "clip-base", "neuron vision"),
+        ("ResNet-50", "resnet50", "neuron vision"),
+        ("resnet152", "resnet152", "neuron vision"),
+        ("VGG16", "vgg16", "neuron vision"),
+        ("roberta-large", "roberta-large", "neuron encoders"),
+        ("stabilityai/stable-diffusion-2-1", "sd2-unet", "neuron diffusion"),
+        ("stable-diffusion-v1-5", "sd15-unet", "neuron diffusion"),
+        ("SDXL Turbo", "sdxl-unet", "neuron diffusion"),
+        ("PixArt-Sigma", "pixart-sigma", "neuron diffusion"),
+    ],
+)
+def test_names_as_others_spell_them(tmp_path: Path, model: str, architecture: str, kind: str) -> None:
+    asked = served(tmp_path, model=model)
+    assert (asked.work.architecture, asked.kind) == (architecture, kind)
+
+
+@pytest.mark.parametrize(
+    ("model", "architecture"),
+    [
+        ("Llama-3-8B", "llama-3.1-8b"),
+        ("meta-llama/Llama-3.3-70B", "llama-3.1-70b"),
+        ("CodeLlama-34b", "codellama-34b"),
+        ("gpt-neox-6.9b", "gpt-neox-6.9b"),
+        ("GPT-J-6B", "gpt-j-6b"),
+        ("bloom-7b1", "bloom-7b1"),
+        ("google/flan-t5-xxl", "flan-t5-xxl"),
+        ("t5-large", "t5-large"),
+        ("Qwen2.5-14B", "qwen2-14b"),
+    ],
+)
+def test_names_of_models_that_generate(tmp_path: Path, model: str, architecture: str) -> None:
+    extra = "task=Text Generation;input_len=128;output_len=128;tp=8"
+    asked = served(tmp_path, model=model, extra=extra, metric="tpot_p50", batch="1.0", seq_len="256")
+    assert asked.work.architecture == architecture
+    assert asked.work.phase == "decode"
+
+
+def test_every_architecture_of_a_rule_can_be_built() -> None:
+    named = [rule.settings.get("architecture", "") for rule in rules("neuron")]
+    calls = [rule.settings.get("calls", "").split() for rule in rules("neuron")]
+    whole = {name for name in named if name and "{" not in name}
+    whole |= {call.partition(":")[0] for each in calls for call in each if "{" not in call}
+    assert whole <= set(ARCHITECTURES)

@@ -93,13 +93,18 @@ def _llama(hidden: int, inner: int, layers: int, heads: int, key_heads: int, voc
     return Architecture("LlamaForCausalLM", "LlamaConfig", fields, decodes=True)
 
 
-def _opt(hidden: int, layers: int, heads: int) -> Architecture:
-    """OPT as Nemotron: the same plain MLP, layer norms and heads, but a head's width is its own field, which
-    shards need."""
+def _flan_t5(width: int, inner: int, layers: int, heads: int) -> Architecture:
+    """The later T5: a gated MLP, and a head that shares nothing with the embedding."""
+    return _t5(width, inner, layers, heads, feed_forward_proj="gated-gelu", tie_word_embeddings=False)
+
+
+def _opt(hidden: int, layers: int, heads: int, vocabulary: int = 50272) -> Architecture:
+    """OPT, GPT-J and BLOOM as Nemotron: the same plain MLP, layer norms and heads, but a head's width is its
+    own field, which shards need."""
     fields = {
         "hidden_size": hidden, "intermediate_size": 4 * hidden, "num_hidden_layers": layers,
         "num_attention_heads": heads, "num_key_value_heads": heads, "head_dim": hidden // heads,
-        "vocab_size": 50272, "max_position_embeddings": 4096,
+        "vocab_size": vocabulary, "max_position_embeddings": 4096,
     }  # fmt: skip
     return Architecture("NemotronForCausalLM", "NemotronConfig", fields, decodes=True)
 
@@ -136,11 +141,10 @@ def _clip(width: int, layers: int, heads: int, patch: int, text_width: int) -> A
     return Architecture("CLIPModel", "CLIPConfig", {"vision_config": vision, "text_config": text})
 
 
-def _flan_t5(width: int, inner: int, layers: int, heads: int) -> Architecture:
+def _t5(width: int, inner: int, layers: int, heads: int, **more: Any) -> Architecture:
     fields = {
         "d_model": width, "d_ff": inner, "num_layers": layers, "num_decoder_layers": layers,
-        "num_heads": heads, "d_kv": 64, "feed_forward_proj": "gated-gelu", "vocab_size": 32128,
-        "tie_word_embeddings": False,
+        "num_heads": heads, "d_kv": 64, "vocab_size": 32128, **more,
     }  # fmt: skip
     return Architecture("T5ForConditionalGeneration", "T5Config", fields, decodes=True, encodes=True)
 
@@ -194,6 +198,11 @@ ARCHITECTURES: dict[str, Architecture] = {
             "vocab_size": 32128,
         },
     ),
+    "t5-small": _t5(512, 2048, 6, 8),
+    "t5-base": _t5(768, 3072, 12, 12),
+    "t5-large": _t5(1024, 4096, 24, 16),
+    "t5-3b": _t5(1024, 16384, 24, 32, d_kv=128),
+    "t5-11b": _t5(1024, 65536, 24, 128, d_kv=128),
     "flan-t5-small": _flan_t5(512, 1024, 8, 6),
     "flan-t5-base": _flan_t5(768, 2048, 12, 12),
     "flan-t5-large": _flan_t5(1024, 2816, 24, 16),
@@ -286,6 +295,10 @@ ARCHITECTURES: dict[str, Architecture] = {
     "mistral-7b": _llama(4096, 14336, 32, 32, 8, 32000),
     "opt-13b": _opt(5120, 40, 40),
     "opt-30b": _opt(7168, 48, 56),
+    "gpt-j-6b": _opt(4096, 28, 16, 50400),
+    "bloom-3b": _opt(2560, 30, 32, 250880),
+    "bloom-7b1": _opt(4096, 30, 32, 250880),
+    "bloom-176b": _opt(14336, 70, 112, 250880),
     "opt-66b": _opt(9216, 64, 72),
 }
 
