@@ -7,7 +7,7 @@ from typing import Any
 
 from anychip import __version__
 from anychip.profile.division import PARTS, Division
-from anychip.profile.profile import Energy, Layer, Portion, Profile, Range
+from anychip.profile.profile import Energy, Layer, Portion, Profile, Range, is_above
 
 #: Name and version; the version rises when a field changes its meaning or disappears.
 SCHEMA = "anychip.profile/1"
@@ -45,6 +45,9 @@ def document_of(profile: Profile) -> dict[str, Any]:
                 "items": group.items,
                 "tokens": group.tokens,
                 "seconds": profile.seconds(group.ticks),
+                "chip_w": _range(group.energy.average_w),
+                "wall_w": _range(group.energy.wall_w),
+                "is_above_limit": group.energy.is_above_limit,
             }
             for group in profile.passes
         ],
@@ -108,7 +111,7 @@ def _portion(profile: Profile, portion: Portion) -> dict[str, Any]:
         "to_host_bytes": portion.to_host_bytes,
         "items": portion.items,
         "tokens": portion.tokens,
-        "energy": _energy(portion.energy),
+        "energy": _energy(profile, portion.energy),
         "cost": None
         if cost is None
         else {
@@ -126,16 +129,32 @@ def _division(division: Division) -> dict[str, int]:
     return {part: getattr(division, part) for part in PARTS}
 
 
-def _energy(energy: Energy) -> dict[str, Any]:
+def _energy(profile: Profile, energy: Energy) -> dict[str, Any]:
     limit = energy.limit_w
     return {
         "total_j": _range(energy.total_j),
         "average_w": _range(energy.average_w),
+        "wall_w": _range(energy.wall_w),
+        "idle_share": energy.share_of("idle"),
+        "host_share": energy.share_of("host"),
         "limit_w": None if limit is None else limit.value,
         "is_above_limit": energy.is_above_limit,
         "unknown": list(energy.unknown),
         "parts": [
             {"name": part.name, "role": part.role, "energy_j": _range(part.energy_j)} for part in energy.parts
+        ],
+        "phases": [
+            {
+                "name": phase.name,
+                "seconds": profile.seconds(phase.ticks),
+                "working_j": _range(phase.working_j),
+                "idle_j": _range(phase.idle_j),
+                "host_j": _range(phase.host_j),
+                "chip_w": _range(phase.chip_w),
+                "wall_w": _range(phase.wall_w),
+                "is_above_limit": is_above(phase.chip_w, limit),
+            }
+            for phase in energy.phases
         ],
     }
 

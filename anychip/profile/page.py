@@ -29,6 +29,9 @@ def fragment_of(profile: Profile) -> str:
         _section("Timeline", _per(profile), pictures.timeline(profile), "wide"),
         _roofline(profile),
         _section("Energy", _per(profile), pictures.energy_bars(profile), "energy"),
+        _section(
+            "Power", "watts of each phase", pictures.power_bars(profile), "energy", _power_note(profile)
+        ),
         _memory(profile),
         _trust(profile),
     ]
@@ -46,9 +49,15 @@ def _section(title: str, aside: str, picture: str, style: str, after: str = "") 
     return f'<h2>{escape(title)}, {escape(aside)}</h2>\n<div class="{style}">{picture}</div>{after}'
 
 
+def _power_note(profile: Profile) -> str:
+    """What the picture of power leaves out."""
+    return f"<p>{escape(' · '.join(words.power_text(profile)[1]))}</p>"
+
+
 def _head(profile: Profile) -> str:
     first, *rest = words.headline(profile).split(" · ")
     energy, energy_items = words.energy_text(profile)
+    power, power_items = words.power_text(profile)
     cost, cost_items = words.cost_text(profile)
     rates = words.rate_items(profile)
     memory = profile.memory
@@ -59,7 +68,8 @@ def _head(profile: Profile) -> str:
             [_per(profile), *(rate for rate in rates if rate.endswith("/s"))],
         ),
         ("bound by", words.bound_name(profile, profile.bound_by), _reached(profile)),
-        ("energy", energy, [_per(profile), *energy_items[-2:]]),
+        ("energy", energy, [_per(profile), *energy_items[-1:]]),
+        ("power", power, [power_items[-1]]),
         ("cost", cost, cost_items[:1]),
         ("memory", binary(memory.peak_bytes), [f"peak, of {binary(memory.capacity_bytes)}"]),
     ]

@@ -1,7 +1,7 @@
 """A Profile's timeline in the Chrome trace format, which ui.perfetto.dev opens.
 
 One track shows kernels nested in the user's modules, one each engine, one the copies between host and
-device; counters show memory and links. A kernel's engines are drawn from its start for as long as they
+device; counters show memory, links and watts. A kernel's engines are drawn from its start for as long as they
 were busy in all: the order within a kernel is not recorded.
 """
 
@@ -99,6 +99,8 @@ class _Writer:
         args |= {f"{name}_bytes": moved for name, moved in piece.moved_bytes}
         yield {"ph": "B", "name": piece.name, "ts": self._time(), "args": args, **_at(_MODULES)}
         yield self._counter("live bytes of the segment", {"bytes": piece.live_bytes})
+        if piece.chip_w is not None:
+            yield self._counter("chip W", {"W": round(piece.chip_w, 3)})
         seconds = self._profile.seconds(piece.ticks)
         if seconds:
             for name, moved in piece.moved_bytes:

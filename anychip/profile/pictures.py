@@ -14,7 +14,7 @@ from itertools import pairwise
 from anychip.profile import words
 from anychip.profile.division import PARTS
 from anychip.profile.layers import belongs, top
-from anychip.profile.profile import Layer, Portion, Profile, Slice
+from anychip.profile.profile import Layer, Portion, Profile, Range, Slice
 from anychip.programs.graph import Place
 from anychip.units import decimal, seconds
 
@@ -211,16 +211,47 @@ def energy_bars(profile: Profile) -> str:
     largest = max(energy.high for _, energy in known)
     parts: list[str] = []
     for row, (name, energy) in enumerate(sorted(known, key=lambda item: -item[1].value)):
-        y = 30 * row
-        width, low, high = (560 * value / largest for value in (energy.value, energy.low, energy.high))
-        text = words.range_text(energy, "J")
-        parts.append(_text(108, y + 17, name, "tick end"))
-        parts.append(_rectangle(116, y + 4, max(0.5, width), 18, "busy", f"{name}: {text}"))
-        if high > low:
-            ends = f'x1="{116 + low:.1f}" y1="{y + 13}" x2="{116 + high:.1f}" y2="{y + 13}"'
-            parts.append(f'<line class="whisker" {ends}/>')
-        parts.append(_text(116 + max(high, width) + 10, y + 17, text, "label"))
+        parts += _ranged_bar(30 * row, name, energy, 560 / largest, "J")
     return _svg(820, 30 * len(known) + 4, "".join(parts), "energy")
+
+
+def power_bars(profile: Profile) -> str:
+    """Average watts of the chip in each phase and in all, with the range of each, beside the design power."""
+    energy = profile.unit.energy
+    rows = [(phase.name, phase.chip_w) for phase in energy.phases] if len(energy.phases) > 1 else []
+    rows += [("all", energy.average_w), ("with the host", energy.wall_w)]
+    known = [(name, watts) for name, watts in rows if watts is not None]
+    if not known:
+        return ""
+    limit = None if energy.limit_w is None else energy.limit_w.value
+    largest = max([limit or 0.0, *(watts.high for _, watts in known)])
+    height = 30 * len(known)
+    parts: list[str] = []
+    at = 0.0 if limit is None else 116 + 560 * limit / largest
+    for row, (name, watts) in enumerate(known):
+        parts += _ranged_bar(30 * row, name, watts, 560 / largest, "W", line=at)
+    if limit is not None:
+        parts.append(f'<line class="whisker" x1="{at:.1f}" y1="0" x2="{at:.1f}" y2="{height}"/>')
+        parts.append(_text(at, height + 16, f"design power {limit:g} W", "tick end"))
+    return _svg(820, height + (22 if limit is not None else 4), "".join(parts), "power")
+
+
+def _ranged_bar(
+    y: float, name: str, value: Range, scale: float, unit: str, *, line: float = 0.0
+) -> list[str]:
+    """A bar with its range and figure; the figure keeps clear of a vertical line at `line`."""
+    width, low, high = (scale * each for each in (value.value, value.low, value.high))
+    text = words.range_text(value, unit)
+    parts = [
+        _text(108, y + 17, name, "tick end"),
+        _rectangle(116, y + 4, max(0.5, width), 18, "busy", f"{name}: {text}"),
+    ]
+    if high > low:
+        ends = f'x1="{116 + low:.1f}" y1="{y + 13}" x2="{116 + high:.1f}" y2="{y + 13}"'
+        parts.append(f'<line class="whisker" {ends}/>')
+    at = 116 + max(high, width) + 10
+    parts.append(_text(line + 10 if at - 10 < line < at + 90 else at, y + 17, text, "label"))
+    return parts
 
 
 def share_bar(share: float) -> str:

@@ -121,6 +121,36 @@ class EnergyPart:
     energy_j: Range | None
 
 
+def is_above(drawn_w: Range | None, limit_w: Fact | None) -> bool | None:
+    """Whether even the lowest credible power is more than a limit; None if either is unknown."""
+    if drawn_w is None or limit_w is None:
+        return None
+    return drawn_w.low > limit_w.range[1]
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseEnergy:
+    """Joules and watts of one phase of a portion.
+
+    Args:
+        name: of the phase; ``copies`` between host and device.
+        ticks: how long it took.
+        working_j: of arithmetic and movement that are known.
+        idle_j: what the chip draws whatever it does; None if unknown.
+        host_j: the share of the host; None if unknown.
+        chip_w: average of the chip without the host; None if any of it is unknown.
+        wall_w: average with the share of the host; None if any of it is unknown.
+    """
+
+    name: Phase | Literal["copies"]
+    ticks: int
+    working_j: Range
+    idle_j: Range | None
+    host_j: Range | None
+    chip_w: Range | None
+    wall_w: Range | None
+
+
 @dataclass(frozen=True, slots=True)
 class Energy:
     """Joules of a portion.
@@ -130,12 +160,16 @@ class Energy:
         total_j: of the parts that are known; None if none is.
         average_w: of the chip without the host; None if unknown.
         limit_w: published thermal design power; None if unpublished.
+        wall_w: average with the share of the host; None if unknown.
+        phases: the same joules by phase, longest first; empty where only the sum was asked for.
     """
 
     parts: tuple[EnergyPart, ...] = ()
     total_j: Range | None = None
     average_w: Range | None = None
     limit_w: Fact | None = None
+    wall_w: Range | None = None
+    phases: tuple[PhaseEnergy, ...] = ()
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -145,9 +179,14 @@ class Energy:
     @property
     def is_above_limit(self) -> bool | None:
         """Whether more power was drawn than the chip is designed for; None if either is unknown."""
-        if self.average_w is None or self.limit_w is None:
+        return is_above(self.average_w, self.limit_w)
+
+    def share_of(self, role: Literal["idle", "host"]) -> float | None:
+        """Part of the known joules that went to idling or to the host; None if it is unknown."""
+        known = [part.energy_j for part in self.parts if part.role == role and part.energy_j is not None]
+        if not known or self.total_j is None or not self.total_j.value:
             return None
-        return self.average_w.low > self.limit_w.range[1]
+        return sum(each.value for each in known) / self.total_j.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +262,7 @@ class PassGroup:
         items: samples of one of them.
         tokens: tokens of one of them.
         ticks: of all of them together.
+        energy: joules of all of them together.
     """
 
     kind: Unit
@@ -230,6 +270,7 @@ class PassGroup:
     items: int | None
     tokens: int | None
     ticks: int
+    energy: Energy = Energy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +332,7 @@ class Slice:
         busy: (engine, ticks).
         moved_bytes: (link, bytes).
         live_bytes: of the values that its segment still needs, for memory counters.
+        chip_w: average power of the chip; None if any of it is unknown.
     """
 
     name: str
@@ -302,6 +344,7 @@ class Slice:
     busy: tuple[tuple[str, int], ...]
     moved_bytes: tuple[tuple[str, int], ...]
     live_bytes: int
+    chip_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Literal
 from anychip.blocks import DmaEngine, MatrixEngine
 from anychip.chips import Chip
 from anychip.profile.division import Division, call_ticks, divide, occupied_most
-from anychip.profile.energy import energy_of, working_j
+from anychip.profile.energy import energy_of, known_working_j, phases_of, working_j
 from anychip.profile.layers import CALLS, Spent, layers_of, path_of
 from anychip.profile.money import Rent, cost_of
 from anychip.profile.pieces import Piece, add, cut, usual
@@ -21,8 +21,10 @@ from anychip.profile.profile import (
     PassGroup,
     Portion,
     Profile,
+    Range,
     Roof,
     Unit,
+    is_above,
 )
 from anychip.profile.provenance import rests_on
 from anychip.profile.sharing import Sharing, apportioned
@@ -34,6 +36,7 @@ from anychip.simulate.trace import Span, Trace
 
 #: Numbers of nodes, of every segment.
 HostOrder = Sequence[frozenset[int]]
+_NO_JOULES = Range(0.0, 0.0, 0.0)
 
 
 def summarize(
@@ -102,6 +105,7 @@ def summarize(
             trace,
             accounts.divisions,
             accounts.sharing,
+            chip,
             tuple((t, accounts.transfer_ticks(t)) for t in whole.transfers),
         ),
     )
@@ -116,6 +120,7 @@ class _Segment:
     demand: Demand
     spent: dict[tuple[str, ...], Spent]
     phases: Counter[Phase]
+    working_j: dict[Phase, Range]
 
 
 class _Accounts:
@@ -143,6 +148,7 @@ class _Accounts:
         engines: dict[str, Counter[str]] = {name: Counter() for name in chip.engines}
         spent: dict[tuple[str, ...], Spent] = {}
         phases: Counter[Phase] = Counter()
+        working: dict[Phase, Range] = {}
         for kernel, span, parts in zip(
             self.program.segments[index], self.trace.segments[index], self.divisions[index], strict=True
         ):
@@ -152,10 +158,12 @@ class _Accounts:
                 engines[name]["busy"] += time.busy
                 for cause, ticks in time.waits:
                     engines[name][f"for {cause}"] += ticks
-            for path, phase, amount in _spent(chip, segment, kernel, span, parts, self.sharing):
+            known = known_working_j(chip, span.demand)
+            for path, phase, share, amount in _spent(chip, segment, kernel, span, parts, self.sharing):
                 phases[phase] += amount.division.total
+                working[phase] = working.get(phase, _NO_JOULES) + known.times(share)
                 spent.setdefault(path[: self.module_depth], Spent()).add(amount)
-        return _Segment(division, engines, demand, spent, phases)
+        return _Segment(division, engines, demand, spent, phases, working)
 
     def played(self) -> list[tuple[Span, Division, int]]:
         """Every span with its division and how often it was played."""
@@ -185,6 +193,7 @@ class _Accounts:
         engines: dict[str, Counter[str]] = {name: Counter() for name in chip.engines}
         spent: dict[tuple[str, ...], Spent] = {}
         phases: Counter[Phase] = Counter()
+        working: dict[Phase, Range] = {}
         for index, plays in piece.plays.items():
             segment = self._segments[index]
             division = division + segment.division.times(plays)
@@ -196,7 +205,14 @@ class _Accounts:
                 spent.setdefault(path, Spent()).add(amount, plays)
             for phase, ticks in segment.phases.items():
                 phases[phase] += plays * ticks
+            for phase, energy_j in segment.working_j.items():
+                working[phase] = working.get(phase, _NO_JOULES) + energy_j.times(plays)
         seconds = division.total / chip.clock_hz
+        energy = energy_of(chip, demand, seconds)
+        by_phase: dict[Phase, tuple[int, Range]] = {
+            phase: (ticks, working.get(phase, _NO_JOULES)) for phase, ticks in phases.items()
+        }
+        energy = replace(energy, phases=phases_of(chip, energy, by_phase, division.transfer))
         return Portion(
             name=name or piece.name,
             count=count,
@@ -212,7 +228,7 @@ class _Accounts:
             to_host_bytes=piece.to_host_bytes,
             items=piece.items,
             tokens=piece.tokens,
-            energy=energy_of(chip, demand, seconds),
+            energy=energy,
             cost=cost_of(self.rent, seconds),
         )
 
@@ -238,13 +254,21 @@ class _Accounts:
     def pass_groups(self, pieces: tuple[Piece, ...]) -> list[PassGroup]:
         """Pieces of one size together, in order of first appearance."""
         groups: dict[tuple[int | None, int | None], PassGroup] = {}
+        demands: dict[tuple[int | None, int | None], Demand] = {}
         for piece in pieces:
             ticks = self._piece_transfer_ticks(piece)
-            ticks += sum(plays * self._segments[index].division.total for index, plays in piece.plays.items())
             key = (piece.items, piece.tokens)
+            demand = demands.get(key, Demand())
+            for index, plays in piece.plays.items():
+                ticks += plays * self._segments[index].division.total
+                demand = demand + self._segments[index].demand.times(plays)
+            demands[key] = demand
             group = groups.get(key) or PassGroup(piece.name, 0, piece.items, piece.tokens, 0)
             groups[key] = replace(group, count=group.count + 1, ticks=group.ticks + ticks)
-        return list(groups.values())
+        return [
+            replace(group, energy=energy_of(self.chip, demands[key], group.ticks / self.chip.clock_hz))
+            for key, group in groups.items()
+        ]
 
     def chip_semantics(self, host_order: HostOrder) -> float | None:
         """Share of the arithmetic that was done as the chip does it; None if there was none."""
@@ -276,8 +300,11 @@ def _role(chip: Chip, engine: str) -> Literal["matrix", "vector", "transfer"]:
 
 def _spent(
     chip: Chip, segment: Segment, kernel: Kernel, span: Span, division: Division, sharing: Sharing
-) -> Iterator[tuple[tuple[str, ...], Phase, Spent]]:
-    """What a span spent under the names of its modules, and under that of the graph's call."""
+) -> Iterator[tuple[tuple[str, ...], Phase, float, Spent]]:
+    """What a span spent under the names of its modules, and under that of the graph's call.
+
+    Yields (path, phase, share of the span's joules, what was spent).
+    """
     main = chip.load.links[0] if chip.load.links else ""
     macs = sum(count for _, count in span.demand.macs)
     moved = dict(span.demand.traffic_bytes).get(main, 0)
@@ -289,6 +316,7 @@ def _spent(
         yield (
             path_of(place),
             place.phase,
+            share.time,
             Spent(
                 own,
                 Counter({place.phase: ticks}),
@@ -301,7 +329,7 @@ def _spent(
         )
     if call.total:
         phases: Counter[Phase] = Counter({kernel.place.phase: call.total})
-        yield CALLS, kernel.place.phase, Spent(call, phases, bounds=Counter({"launch": call.total}))
+        yield CALLS, kernel.place.phase, 0.0, Spent(call, phases, bounds=Counter({"launch": call.total}))
 
 
 def _is_anything(piece: Piece) -> bool:
@@ -330,6 +358,10 @@ def _notes(graph: Graph, trace: Trace, chip: Chip, everything: Portion) -> list[
         notes.append("some loops never became periodic; the rest of them was extrapolated")
     if everything.energy.is_above_limit:
         notes.append("the power drawn exceeds the published thermal design power: clocks would fall")
+    elif hot := [
+        phase.name for phase in everything.energy.phases if is_above(phase.chip_w, everything.energy.limit_w)
+    ]:
+        notes.append(f"the power drawn in {', '.join(hot)} exceeds the published thermal design power")
     if not graph.path:
         notes.append("nothing ran on the device")
     return notes

@@ -67,6 +67,8 @@ def _report(profile: Profile) -> Text:
         [*_verdict(profile), *words.memory_items(profile)],
     )
     _row(text, "energy", *words.energy_text(profile))
+    if unit.energy.total_j is not None:
+        _row(text, "power", *words.power_text(profile))
     _row(text, "cost", *words.cost_text(profile))
     if unit.division.total:
         _layers(text, profile)
@@ -138,6 +140,8 @@ def _pass_row(profile: Profile, group: PassGroup) -> tuple[str, str, list[str]]:
         details.append(f"{group.tokens:,} tokens" if group.tokens != 1 else "1 token")
         if each:
             details.append(f"{words.number(group.tokens / each)} tokens/s")
+    if group.energy.average_w is not None:
+        details.append(words.range_text(group.energy.average_w, "W"))
     elif group.items is not None:
         details.append(f"{group.items:,} samples" if group.items != 1 else "1 sample")
     name = group.kind if group.count == 1 else words.PLURAL[group.kind]

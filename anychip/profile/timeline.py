@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from anychip.chips import Chip
 from anychip.profile.division import Division
+from anychip.profile.energy import chip_w
 from anychip.profile.profile import Slice, Timeline
 from anychip.profile.sharing import Sharing
 from anychip.programs.graph import Graph, Place, Segment, Transfer
@@ -16,6 +18,7 @@ def timeline_of(
     trace: Trace,
     divisions: tuple[tuple[Division, ...], ...],
     sharing: Sharing,
+    chip: Chip,
     transfers: tuple[tuple[Transfer, int], ...],
 ) -> Timeline:
     """Slices of every segment, and where in the path transfers and marks lie.
@@ -26,11 +29,12 @@ def timeline_of(
         trace: their spans.
         divisions: of every span.
         sharing: names the place that a fused kernel mostly serves.
+        chip: what its watts are those of.
         transfers: every copy between host and device with its duration.
     """
     segments = tuple(
         tuple(
-            _slice(kernel, span, division, live_bytes, sharing.shares(segment, kernel)[0].place)
+            _slice(chip, kernel, span, division, live_bytes, sharing.shares(segment, kernel)[0].place)
             for kernel, span, division, live_bytes in zip(
                 kernels, spans, parts, _live_bytes(segment, kernels), strict=True
             )
@@ -48,7 +52,9 @@ def timeline_of(
     return Timeline(segments, graph.path, copies, tuple(marks))
 
 
-def _slice(kernel: Kernel, span: Span, division: Division, live_bytes: int, place: Place) -> Slice:
+def _slice(
+    chip: Chip, kernel: Kernel, span: Span, division: Division, live_bytes: int, place: Place
+) -> Slice:
     return Slice(
         name=kernel.nest.name,
         module=place.module,
@@ -59,6 +65,7 @@ def _slice(kernel: Kernel, span: Span, division: Division, live_bytes: int, plac
         busy=tuple((name, time.busy) for name, time in span.engines if time.busy),
         moved_bytes=span.demand.traffic_bytes,
         live_bytes=live_bytes,
+        chip_w=chip_w(chip, span.demand, span.ticks / chip.clock_hz),
     )
 
 

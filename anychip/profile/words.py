@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from anychip.profile.profile import Layer, Portion, Profile, Range
+from anychip.facts import Fact
+from anychip.profile.profile import Layer, Portion, Profile, Range, is_above
 from anychip.units import binary, decimal, scale
 
 _PART_WORDS = {
@@ -186,15 +187,38 @@ def energy_text(profile: Profile) -> tuple[str, list[str]]:
     if energy.unknown:
         items.append(f"not known and not in it: {', '.join(energy.unknown)}")
         value = f"over {value}"
-    if energy.average_w is not None:
-        items.append(f"{range_text(energy.average_w, 'W')} on average")
-    if energy.limit_w is None:
-        items.append("no design power is published")
-    elif energy.is_above_limit:
-        items.append(f"above its design power of {energy.limit_w.value:g} W")
-    else:
-        items.append(f"design power {energy.limit_w.value:g} W")
     return value, items
+
+
+def power_text(profile: Profile) -> tuple[str, list[str]]:
+    """Average watts of the chip, of its phases and at the wall, beside the design power."""
+    energy = profile.unit.energy
+    limit = energy.limit_w
+    items = [
+        f"{phase.name} {range_text(phase.chip_w, 'W')}{_above(phase.chip_w, limit)}"
+        for phase in energy.phases
+        if phase.chip_w is not None and len(energy.phases) > 1
+    ]
+    if energy.wall_w is not None:
+        items.append(f"{range_text(energy.wall_w, 'W')} with the host")
+    elif energy.total_j is not None:
+        items.append("the host's watts are not known")
+    idle, host = energy.share_of("idle"), energy.share_of("host")
+    if idle is not None:
+        items.append(f"idle {percent(idle)} of the joules")
+    if host is not None:
+        items.append(f"host {percent(host)} of the joules")
+    if limit is None:
+        items.append("its design power is unpublished")
+    else:
+        items.append(f"design power {limit.value:g} W")
+    if energy.average_w is None:
+        return "unknown", items
+    return f"{range_text(energy.average_w, 'W')}{_above(energy.average_w, limit)}", items
+
+
+def _above(drawn_w: Range | None, limit_w: Fact | None) -> str:
+    return " (above design power)" if is_above(drawn_w, limit_w) else ""
 
 
 def cost_text(profile: Profile) -> tuple[str, list[str]]:

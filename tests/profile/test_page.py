@@ -28,6 +28,7 @@ def test_a_page_is_well_formed_and_self_contained(graph) -> None:
         "timeline",
         "roofline",
         "energy",
+        "power",
     ]
 
 
@@ -40,6 +41,7 @@ def test_names_of_modules_cannot_break_out() -> None:
 def test_an_unknown_energy_leaves_its_picture_out() -> None:
     page = page_of(profile_of(chip=CHIP.altered(power=None)))
     assert 'aria-label="energy"' not in page
+    assert 'aria-label="power"' not in page
     assert "no energies of this chip are known" in page
 
 

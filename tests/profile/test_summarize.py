@@ -96,6 +96,15 @@ def test_every_portion_adds_up(graph) -> None:
         known = [part.energy_j.value for part in portion.energy.parts if part.energy_j is not None]
         assert portion.energy.total_j is not None
         assert portion.energy.total_j.value == pytest.approx(sum(known))
+        for bound in ("low", "value", "high"):
+            phases = sum(
+                getattr(part, bound)
+                for phase in portion.energy.phases
+                for part in (phase.working_j, phase.idle_j, phase.host_j)
+                if part is not None
+            )
+            assert phases == pytest.approx(getattr(portion.energy.total_j, bound))
+        assert sum(phase.ticks for phase in portion.energy.phases) == portion.division.total
     assert sum(share for _, share in profile.rests_on) == pytest.approx(1)
 
 
@@ -165,12 +174,48 @@ def test_power_above_the_design_power_is_flagged() -> None:
     profile = profile_of(chip=hot)
     assert profile.unit.energy.is_above_limit is True
     assert any("design power" in note for note in profile.notes)
+    assert "(above design power)" in repr(profile)
+    assert profile.unit.energy.wall_w is None, "the share of the host is not known"
+
+
+def test_watts_are_joules_by_time_with_and_without_the_host() -> None:
+    profile = profile_of()
+    energy = profile.unit.energy
+    seconds = profile.seconds(profile.unit.division.total)
+    assert energy.total_j is not None and energy.average_w is not None and energy.wall_w is not None
+    assert energy.wall_w.value * seconds == pytest.approx(energy.total_j.value)
+    assert energy.wall_w.value - energy.average_w.value == pytest.approx(0.1)
+    weighed = 0.0
+    for phase in energy.phases:
+        assert phase.chip_w is not None and phase.wall_w is not None
+        assert phase.wall_w.value - phase.chip_w.value == pytest.approx(0.1)
+        assert phase.chip_w.value >= 0.5 * (1 - 1e-9)
+        weighed += phase.chip_w.value * profile.seconds(phase.ticks)
+    assert weighed / seconds == pytest.approx(energy.average_w.value)
+    assert {"forward", "backward", "optimizer", "copies"} >= {phase.name for phase in energy.phases}
+    copies = [phase for phase in profile.whole.energy.phases if phase.name == "copies"]
+    assert [phase.chip_w.value for phase in copies if phase.chip_w is not None] == pytest.approx([0.5])
+    assert energy.share_of("idle") == pytest.approx(0.5 * seconds / energy.total_j.value)
+
+
+def test_watts_of_passes_of_different_sizes() -> None:
+    profile = profile_of(workload.graph(4))
+    for group in profile.passes:
+        assert group.energy.average_w is not None
+        assert group.energy.total_j is not None
+    steps = sum(group.energy.total_j.value for group in profile.passes if group.energy.total_j is not None)
+    outside = profile.setup.energy.total_j.value if profile.setup and profile.setup.energy.total_j else 0.0
+    assert profile.whole.energy.total_j is not None
+    assert steps + outside == pytest.approx(profile.whole.energy.total_j.value)
 
 
 def test_unknown_is_none_and_never_zero() -> None:
     profile = profile_of(chip=WITH_HOST.altered(power=None))
     assert profile.unit.energy.total_j is None
     assert profile.unit.energy.average_w is None
+    assert profile.unit.energy.wall_w is None
+    assert all(phase.chip_w is None and phase.idle_j is None for phase in profile.unit.energy.phases)
+    assert profile.unit.energy.share_of("idle") is None
     assert set(profile.unit.energy.unknown) == {"matrix", "lanes", "bus", "idle", "host"}
     assert profile.unit.cost is None
     assert "unknown" in repr(profile)
