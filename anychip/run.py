@@ -145,7 +145,7 @@ class Run:
             InvalidInput: nothing ran on the device.
         """
         graph = self.graph()
-        if not graph.path:
+        if graph.is_idle:
             raise InvalidInput(
                 f"{graph.name}: nothing ran on the device; move model and inputs there, "
                 'with .to("anychip") or, under `anychip run`, .cuda()'
@@ -294,7 +294,8 @@ def captured_script(
             raise InvalidInput(f"{path}: exited with {exited.code}; run it by itself first") from exited
     graph = capture.graph()
     if not graph.path:
-        raise InvalidInput(f"{path}: nothing ran on the device; move model and inputs there with .cuda()")
+        did = "only copied to and from the device" if graph.transfers else "nothing ran on the device"
+        raise InvalidInput(f"{path}: {did}; move model and inputs there with .cuda()")
     return graph
 
 

@@ -59,11 +59,14 @@ def main(argv: Sequence[str]) -> int:
     sys.stdout.flush()
     if ended.error is not None:
         traceback.print_exception(ended.error)
-    if not ended.run.graph().path:
+    graph = ended.run.graph()
+    if graph.is_idle:
         if ended.exit_code:
             return ended.exit_code
+        allocated = graph.memory.peak_bytes
+        did = f"allocating {allocated:,} bytes, but doing nothing, on" if allocated else "without using"
         raise InvalidInput(
-            f"{options.script}: came to its end without using the device; "
+            f"{options.script}: came to its end {did} the device; "
             'move model and inputs there, for instance with .cuda() or .to("anychip")'
         )
     profile = ended.run.profile()

@@ -363,5 +363,5 @@ def _notes(graph: Graph, trace: Trace, chip: Chip, everything: Portion) -> list[
     ]:
         notes.append(f"the power drawn in {', '.join(hot)} exceeds the published thermal design power")
     if not graph.path:
-        notes.append("nothing ran on the device")
+        notes.append(f"nothing {'but copies ' if graph.transfers else ''}ran on the device")
     return notes

@@ -231,6 +231,11 @@ class Graph:
     with_values: bool = True
 
     @property
+    def is_idle(self) -> bool:
+        """Whether the device did nothing: no operator ran, nothing was copied."""
+        return not self.path and not self.transfers
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the canonical text of the played path; places and names of files included."""
         hasher = hashlib.sha256(self.numerics.encode())

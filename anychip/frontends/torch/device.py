@@ -21,6 +21,7 @@ from anychip.frontends.torch import (
     losses,
     moves,
     serialization,
+    storages,
 )
 from anychip.frontends.torch.dispatch import DEVICE, dispatch
 from anychip.frontends.torch.memory import LEDGER
@@ -119,6 +120,7 @@ def install() -> None:
     autocast.register(_libraries)
     attention.register(_libraries)
     losses.register(_libraries)
+    storages.register()
     serialization.register()
     conversion.register()
     _register_lists()

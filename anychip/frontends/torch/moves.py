@@ -91,12 +91,16 @@ def _set_(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     target = args[0]
     source = args[1] if len(args) > 1 else None
     inner_args = [a.elements if type(a) is DeviceTensor else a for a in args]
+    if isinstance(source, torch.UntypedStorage) and getattr(source, "memory", None) is None:
+        raise RuntimeError(
+            f'Attempted to set the storage of a tensor on device "{DEVICE.shown}" to a storage on different '
+            'device "cpu".  This is no longer allowed; the devices must match.'
+        )
     plan.operator(*inner_args, **kwargs)
     if type(source) is DeviceTensor:
         target.memory = source.memory
     elif isinstance(source, torch.UntypedStorage):
-        memory = getattr(source, "_anychip_memory", None)
-        target.memory = memory if memory is not None else Storage(size_of(target.elements))
+        target.memory = source.memory  # pyright: ignore
     else:
         target.memory = Storage(0)
     adopt_geometry(target)

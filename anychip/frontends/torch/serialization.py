@@ -16,11 +16,9 @@ import torch.serialization
 
 from anychip.errors import NotModelled
 from anychip.frontends.torch.dispatch import DEVICE
-from anychip.frontends.torch.memory import Storage
+from anychip.frontends.torch.storages import memory_of, moved, plain_over
 from anychip.frontends.torch.tensor import DEVICE_TYPE, DeviceTensor, set_reduce, wrap
 
-#: The attribute that marks a host storage as the elements of device memory.
-MEMORY = "_anychip_memory"
 _BEFORE_CUDA = 5
 _OWN = ("elements", "memory", "geometry", "_is_param")
 
@@ -58,32 +56,24 @@ def _reduce(tensor: DeviceTensor) -> Any:
     return utils._rebuild_tensor_v3, (typed, *geometry, tensor.dtype)
 
 
-def mark(storage: torch.UntypedStorage) -> torch.UntypedStorage:
-    """Declares a host storage device memory."""
-    if getattr(storage, MEMORY, None) is None:
-        setattr(storage, MEMORY, Storage(storage.nbytes(), "input"))
-        if DEVICE.recorder is not None:
-            DEVICE.recorder.to_device(storage.nbytes())
-    return storage
-
-
 def _location_of(storage: Any) -> str | None:
-    return str(DEVICE.shown) if getattr(storage, MEMORY, None) is not None else None
+    return str(DEVICE.shown) if memory_of(storage) is not None else None
 
 
 def _restore(storage: Any, location: str) -> Any:
     if str(location).partition(":")[0] in LOCATIONS:
-        return mark(storage)
+        return moved(storage)
     return None
 
 
-def _on_device(plain: torch.Tensor, storage: Any) -> torch.Tensor:
-    memory = getattr(storage._untyped_storage, MEMORY, None)
-    if memory is None:
-        return plain
+def _rebuilt(
+    storage: Any, dtype: torch.dtype, offset: int, size: Any, stride: Any, *, requires_grad: bool = False
+) -> torch.Tensor:
+    untyped = storage._untyped_storage
+    plain = plain_over(untyped, dtype, offset, size, stride)
     if DEVICE.inner_device.type == "meta":
         plain = plain.to("meta")
-    return wrap(plain.detach(), memory, DEVICE.handle).requires_grad_(plain.requires_grad)
+    return wrap(plain, untyped.memory, DEVICE.handle).requires_grad_(requires_grad)
 
 
 def register() -> None:
@@ -93,11 +83,28 @@ def register() -> None:
 
     @wraps(rebuild)
     def _rebuild_tensor(storage: Any, storage_offset: Any, size: Any, stride: Any) -> torch.Tensor:
-        return _on_device(rebuild(storage, storage_offset, size, stride), storage)
+        if memory_of(storage._untyped_storage) is None:
+            return rebuild(storage, storage_offset, size, stride)
+        return _rebuilt(storage, storage.dtype, storage_offset, size, stride)
 
     @wraps(rebuild_v3)
-    def _rebuild_tensor_v3(storage: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
-        return _on_device(rebuild_v3(storage, *args, **kwargs), storage)
+    def _rebuild_tensor_v3(
+        storage: Any,
+        storage_offset: Any,
+        size: Any,
+        stride: Any,
+        requires_grad: Any,
+        backward_hooks: Any,
+        dtype: Any,
+        metadata: Any = None,
+    ) -> torch.Tensor:
+        if memory_of(storage._untyped_storage) is None:
+            return rebuild_v3(
+                storage, storage_offset, size, stride, requires_grad, backward_hooks, dtype, metadata
+            )
+        tensor = _rebuilt(storage, dtype, storage_offset, size, stride, requires_grad=requires_grad)
+        tensor._backward_hooks = backward_hooks
+        return tensor
 
     utils._rebuild_tensor = _rebuild_tensor
     utils._rebuild_tensor_v3 = _rebuild_tensor_v3

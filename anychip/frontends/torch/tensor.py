@@ -81,10 +81,8 @@ class DeviceTensor(torch.Tensor):
         return self.elements.data_ptr()
 
     def untyped_storage(self) -> torch.UntypedStorage:
-        """The host storage that holds the elements, marked as device memory."""
-        storage = self.elements.untyped_storage()
-        storage._anychip_memory = self.memory  # pyright: ignore
-        return storage
+        """The device's storage: reading it is a copy to the host."""
+        return _show_storage(self.elements.untyped_storage(), self.memory)
 
     def numpy(self, *, force: bool = False) -> Any:
         """An array of a copy on the host, if forced.
@@ -165,6 +163,7 @@ class DeviceTensor(torch.Tensor):
 COMPANIONS: set[type] = {DeviceTensor}
 _dispatch: Callable[[Any, Any, Any], Any]
 _reduce: Callable[[DeviceTensor], Any]
+_show_storage: Callable[[torch.UntypedStorage, Storage], torch.UntypedStorage]
 
 
 def set_dispatch(dispatch: Callable[[Any, Any, Any], Any]) -> None:
@@ -177,6 +176,12 @@ def set_reduce(reduce: Callable[[DeviceTensor], Any]) -> None:
     """Names the function that says how a device tensor is pickled."""
     global _reduce
     _reduce = reduce
+
+
+def set_show_storage(show_storage: Callable[[torch.UntypedStorage, Storage], torch.UntypedStorage]) -> None:
+    """Names the function that gives the storage programs see."""
+    global _show_storage
+    _show_storage = show_storage
 
 
 def assign_data(target: torch.Tensor, source: torch.Tensor) -> None:

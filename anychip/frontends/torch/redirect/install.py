@@ -14,6 +14,7 @@ from anychip.frontends.torch.redirect import (
     precision,
     processes,
     tensors,
+    torchscript,
     xla,
 )
 from anychip.frontends.torch.redirect.face import Face
@@ -43,6 +44,7 @@ def redirect(face: Face) -> None:
     precision.install()
     compiled.install()
     distributed.install()
+    torchscript.install()
     xla.install()
     processes.install(face)
     absent.refuse_extensions()

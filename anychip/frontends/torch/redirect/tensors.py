@@ -18,7 +18,7 @@ from anychip.frontends.torch.redirect.names import (
     with_any_device,
     with_device_argument,
 )
-from anychip.frontends.torch.serialization import mark
+from anychip.frontends.torch.storages import moved
 from anychip.frontends.torch.tensor import DEVICE_TYPE, DeviceTensor, assign_data
 
 _FACTORIES = """arange asarray as_tensor bartlett_window blackman_window empty empty_permuted empty_quantized
@@ -201,7 +201,7 @@ def _generator() -> None:
 
 def _storages() -> None:
     def storage_cuda(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return mark(self.clone())
+        return moved(self.clone())
 
     torch.UntypedStorage.cuda = storage_cuda
 
