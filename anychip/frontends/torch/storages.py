@@ -1,4 +1,4 @@
-"""``Tensor.untyped_storage()`` on the device: what is read or written there crosses the border, and is counted.
+"""``Tensor.untyped_storage()`` on the device: what is read or written there crosses the border and is counted.
 
 The bytes lie on the host, in the storage of the plain tensor inside a device tensor. Its Python object is
 turned into a `DeviceStorage`, which says that it belongs to the device and counts every byte that leaves or

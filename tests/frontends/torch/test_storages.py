@@ -76,7 +76,9 @@ def test_memory_follows_a_storage_that_is_resized() -> None:
 
 def test_host_and_device_share_no_storage() -> None:
     on_device, on_host = torch.arange(6.0, device="anychip"), torch.arange(6.0)
-    with pytest.raises(RuntimeError, match='tensor on device "cpu" to a storage on different device "anychip'):
+    with pytest.raises(
+        RuntimeError, match='tensor on device "cpu" to a storage on different device "anychip'
+    ):
         torch.empty(0).set_(on_device.untyped_storage())
     with pytest.raises(RuntimeError, match='tensor on device "anychip:0" to a storage on different device'):
         on_device.set_(on_host.untyped_storage())

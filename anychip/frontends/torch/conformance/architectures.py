@@ -20,7 +20,7 @@ import torch
 
 from anychip.errors import MissingTool
 from anychip.frontends.torch.conformance import vision_library
-from anychip.frontends.torch.conformance.inputs import candidate_inputs
+from anychip.frontends.torch.conformance.inputs import adapted_inputs, candidate_inputs
 from anychip.frontends.torch.conformance.results import (
     Case,
     Report,
@@ -39,6 +39,8 @@ Judge = Callable[[str, Any, dict[str, Any]], Case]
 _TIMEOUT_S = 90.0
 #: For finding a configuration and inputs that the CPU runs.
 _SEARCH_S = 25.0
+#: Inputs derived from one by what its errors ask for.
+_MOST_ADAPTED = 6
 _MOST_PARAMETERS = 110_000_000
 
 
@@ -109,6 +111,8 @@ def _architecture(name: str, judge: Judge) -> Case:
         return Case(name, "excluded", one_line(error))
     if isinstance(model_class, (tuple, list)):
         model_class = model_class[0]
+    if model_class.forward is torch.nn.Module.forward:
+        return Case(name, "excluded", f"{model_class.__name__} has no forward function")
     reasons: list[str] = []
     ran: list[str] = []
     ends = time.monotonic() + _SEARCH_S
@@ -128,12 +132,16 @@ def _architecture(name: str, judge: Judge) -> Case:
             reasons.append(one_line(error))
             continue
         for inputs in candidate_inputs(model, config):
-            if time.monotonic() > ends:
-                break
-            try:
-                return judge(name, model, inputs)
-            except CannotRun as error:
-                ran.append(str(error))
+            waiting = [inputs]
+            for attempt in waiting:
+                if time.monotonic() > ends:
+                    break
+                try:
+                    return judge(name, model, attempt)
+                except CannotRun as error:
+                    ran.append(str(error))
+                    if len(waiting) < _MOST_ADAPTED:
+                        waiting += adapted_inputs(attempt, config, str(error))
     return Case(name, "excluded", (ran or reasons or ["no way of shrinking its configuration works"])[0])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,6 +43,12 @@ def candidate_inputs(model: Any, config: Any) -> Iterator[dict[str, Any]]:
             elif first == "input_ids":
                 for other in ("pixel_values", "input_features", "input_values"):
                     if other in names and other not in base:
+                        beside = {
+                            each: offers[each][0] for each in _ALONGSIDE.get(other, ()) if each in names
+                        }
+                        if beside:
+                            for extra in offers[other]:
+                                yield {**base, other: extra, **beside}
                         for extra in offers[other][:4]:
                             yield {**base, other: extra}
             yield base
@@ -61,10 +68,92 @@ def candidate_inputs(model: Any, config: Any) -> Iterator[dict[str, Any]]:
             yield {name: offers[name][min(which, len(offers[name]) - 1)] for name in required}
 
 
+#: What PyTorch says where an extent is not what a layer wants: patterns of (found, wanted).
+_WRONG_EXTENT = (
+    re.compile(r"cannot be multiplied \(\d+x(?P<found>\d+) and (?P<wanted>\d+)x\d+\)"),
+    re.compile(
+        r"normalized_shape=\[(?P<wanted>\d+)\], expected .* got input of size\[(?:\d+, )*(?P<found>\d+)\]"
+    ),
+    re.compile(r"to have (?P<wanted>\d+) channels, but got (?P<found>\d+) channels"),
+    re.compile(r"tensor a \((?P<found>\d+)\) must match the size of tensor b \((?P<wanted>\d+)\)"),
+)
+
+
+#: What transformers says where images, videos or sounds have no tokens that stand for them.
+_MISSING_TOKENS = re.compile(
+    r"(?P<kind>image|video|audio).*do not match[,:] tokens: \d+,? features:? (?P<features>\d+)", re.IGNORECASE
+)
+
+
+def adapted_inputs(inputs: dict[str, Any], config: Any, reason: str) -> Iterator[dict[str, Any]]:
+    """The inputs with the extent that an error asks for in place of the one it complains about.
+
+    Args:
+        inputs: that the model refused.
+        config: of the model.
+        reason: its words, or PyTorch's.
+    """
+    missing = _MISSING_TOKENS.search(reason)
+    if missing is not None and "input_ids" in inputs:
+        yield from _with_placeholders(inputs, config, missing["kind"].lower(), int(missing["features"]))
+        return
+    for pattern in _WRONG_EXTENT:
+        match = pattern.search(reason)
+        if match is None:
+            continue
+        found, wanted = int(match["found"]), int(match["wanted"])
+        for name, value in inputs.items():
+            if not value.is_floating_point():
+                continue
+            if found not in value.shape:
+                grown = value.shape[-1] * wanted if value.dim() else 0
+                if grown and grown % found == 0:  # what a layer before it made of the extent
+                    yield {**inputs, name: torch.randn(*value.shape[:-1], grown // found)}
+                continue
+            place = len(value.shape) - 1 - tuple(reversed(value.shape)).index(found)
+            shapes = [(*value.shape[:place], wanted, *value.shape[place + 1 :])]
+            if value.dim() >= 3:
+                shapes += [(2, 16, wanted), (16, wanted)]
+            for shape in shapes:
+                generator = torch.Generator().manual_seed(0)
+                yield {**inputs, name: torch.randn(shape, generator=generator)}
+
+
+def _with_placeholders(
+    inputs: dict[str, Any], config: Any, kind: str, features: int
+) -> Iterator[dict[str, Any]]:
+    """Token numbers among which `features` stand for what the other input holds, half of them in each row."""
+    every = _tree(config)
+
+    def number(*names: str) -> int | None:
+        found = [value for name in names for value in every.get(name, []) if isinstance(value, int)]
+        return found[0] if found else None
+
+    token = number(f"{kind}_token_id", f"{kind}_token_index", f"{kind}_token")
+    if token is None or features % 2:
+        return
+    opening = number(f"{kind}_start_token_id", "vision_start_token_id")
+    words = inputs["input_ids"][:, :4]
+    opened = [] if opening is None else [torch.full((2, 1), opening)]
+    tokens = torch.cat([words[:, :2], *opened, torch.full((2, features // 2), token), words[:, 2:]], 1)
+    kept = {name: value for name, value in inputs.items() if name not in ("attention_mask", "position_ids")}
+    yield {**kept, "input_ids": tokens}
+    yield {**kept, "input_ids": tokens, "mm_token_type_ids": (tokens == token).long()}
+
+
 #: What goes with an input wherever the forward function takes it.
 _ALONGSIDE = {
     "input_ids": ("bbox", "visual_feats", "visual_pos"),
     "query_embeds": ("encoder_hidden_states",),
+    "pixel_values": (
+        "pixel_attention_mask",
+        "spatial_shapes",
+        "image_grid_thw",
+        "image_sizes",
+        "image_attention_mask",
+        "image_embeds_position_mask",
+        "target_sizes",
+    ),
     "past_values": (
         "past_time_features",
         "past_observed_mask",
@@ -84,6 +173,9 @@ _MAIN = (
     "inputs_embeds",
     "inputs",
     "query_embeds",
+    "audio_mel",
+    "latents",
+    "noise_embeds",
 )
 
 
@@ -149,6 +241,8 @@ def _offers(config: Any) -> dict[str, list[Any]]:
             noise(2, 2, 3, 64, 64),
             noise(2, 16, patches),
             noise(16, patches),
+            noise(32, patches),
+            noise(16, channels, patch, patch),
         ],
         "pixel_values_videos": [noise(2, 4, channels, side, side), noise(2, channels, 4, side, side)],
         "input_values": [
@@ -160,6 +254,7 @@ def _offers(config: Any) -> dict[str, list[Any]]:
             noise(2, 16, mel),
             noise(2, 16, width),
             noise(2, 1, 1920),
+            noise(2, 3840),
         ],
         "input_features": [
             noise(2, 96, features),
@@ -202,7 +297,8 @@ def _offers(config: Any) -> dict[str, list[Any]]:
             noise(2, channels, side, side),
         ],
         "grid_thw": [torch.tensor([[1, 4, 4]])],
-        "image_grid_thw": [torch.tensor([[1, 4, 4]])],
+        "image_grid_thw": [torch.tensor([[1, 4, 4], [1, 4, 4]])],
+        "image_sizes": [torch.tensor([[side, side], [side, side]])],
         "inputs_embeds": [noise(2, _LENGTH, width)],
         "encoder_hidden_states": [noise(2, _LENGTH, width)],
         "query_embeds": [noise(2, 8, width)],
@@ -212,6 +308,22 @@ def _offers(config: Any) -> dict[str, list[Any]]:
         "visual_feats": [noise(2, 6, first("visual_feat_dim", default=2048))],
         "visual_pos": [noise(2, 6, 4)],
         "task_inputs": [words(8)],
+        "image_attention_mask": [torch.ones(2, _LENGTH, 4, dtype=torch.int64)],
+        "image_embeds_position_mask": [(torch.arange(_LENGTH) < 4).long().expand(2, -1).contiguous()],
+        "target_sizes": [torch.tensor([[4, 4], [4, 4]])],
+        "classes_input_ids": [words()],
+        "classes_attention_mask": [torch.ones(2, _LENGTH, dtype=torch.int64)],
+        "tasks_input_ids": [words()],
+        "tasks_attention_mask": [torch.ones(2, _LENGTH, dtype=torch.int64)],
+        "classes_structure": [torch.tensor([1, 1])],
+        "latents": [noise(2, _LENGTH, width), noise(2, width, _LENGTH)],
+        "audio_mel": [noise(2, 96, 128)],
+        "audio_mel_mask": [torch.zeros(2, 96, dtype=torch.bool)],
+        "noise_embeds": [noise(2, _LENGTH, width)],
+        "context_hidden_states": [noise(2, _LENGTH, width)],
+        "action_embeds": [noise(2, _LENGTH, width)],
+        "prompt_pixel_values": [*oblong, *images],
+        "prompt_masks": [*oblong, *images],
         "pixel_position_ids": [_grid_positions(4)],
         "image_position_ids": [_grid_positions(4)],
         "inputs": [words(), noise(2, _LENGTH, width)],

@@ -25,6 +25,8 @@ class Way:
         layers: of every stack; 0: as many as the default has.
         factor: widths are divided by it instead of being set; 1: not.
         fill: fields without a default that the rules know get a value too.
+        lists: nested configurations keep the lists in which they depart from their class's defaults, a list with
+            one entry a layer cut to the layers that are left.
     """
 
     width: int = 0
@@ -32,14 +34,17 @@ class Way:
     layers: int = 0
     factor: int = 1
     fill: bool = False
+    lists: bool = False
 
 
 WAYS = (
     Way(width=32, heads=4, layers=2),
+    Way(width=32, heads=4, layers=2, lists=True),
     Way(width=64, heads=4, layers=2),
     Way(width=64, heads=4, layers=2, fill=True),
     Way(width=32, heads=2, layers=4),
     Way(width=256, heads=2, layers=2),
+    Way(width=256, heads=2, layers=2, lists=True),
     Way(layers=2, factor=8),
     Way(layers=4, factor=8, fill=True),
     Way(layers=2, factor=4),
@@ -48,6 +53,7 @@ WAYS = (
     Way(factor=4),
     Way(width=48, heads=3, layers=3),
     Way(width=128, heads=4, layers=2, fill=True),
+    Way(layers=2, factor=8, lists=True),
     Way(layers=2),
     Way(),
 )
@@ -59,6 +65,25 @@ _AGREED: dict[str, dict[str, Any]] = {
     "autoformer": {"num_time_features": 2},
     "informer": {"num_time_features": 2},
     "time_series_transformer": {"num_time_features": 2},
+    "efficientnet": {"width_coefficient": 1.0, "depth_coefficient": 0.3, "hidden_dim": 1280},
+    "align": {"projection_dim": 640},
+    "clap_audio_model": {"patch_embeds_hidden_size": 16, "hidden_size": 128},
+    "clap": {"projection_dim": 32},
+    "chameleon": {"vocabulary_map": {"<image>": 100, "IMGIMGBSA": 5, "IMGIMGBSB": 6}},
+    "emu3": {"vocabulary_map": {"<image>": 100, "<|extra_200|>": 101, "<|visual token 000000|>": 102}},
+    "dbrx": {"attn_config": {"kv_n_heads": 2, "clip_qkv": 8.0, "rope_theta": 10000.0}},
+    "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "moe_intermediate_size": 32},
+    "diffusion_gemma_text": {"num_experts": 4, "top_k_experts": 2, "moe_intermediate_size": 32},
+    "blip-2": {"image_token_index": 120},
+    "instructblip": {"image_token_index": 120},
+    "instructblipvideo": {"video_token_index": 120},
+    "kosmos-2": {"latent_query_num": 4},
+    "longcat_flash": {"qk_head_dim": 16},
+    "swin": {"embed_dim": 24, "num_heads": [3, 6, 12, 24]},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_hidden_layers": 2},
+    "deepseek_ocr2_text": {"mlp_layer_types": ["dense", "sparse"], "num_hidden_layers": 2},
+    "molmo2_adapter": {"vision_feature_layer": [1, 0]},
+    "moonshine_streaming": {"num_key_value_heads": 4, "num_attention_heads": 4},
     "tvp": {"max_img_size": 32, "visual_prompter_size": 4, "max_grid_row_position_embeddings": 8},
 }
 
@@ -86,6 +111,7 @@ _RULES: tuple[tuple[str, Any], ...] = (
     ),
     (r"(rotary_dim)$", lambda w, h, n: w // h // 2),
     (r"(q_lora_rank|kv_lora_rank)$", lambda w, h, n: 8),
+    (r"upsample_groups$", lambda w, h, n: w),
     (
         r".*(hidden_size|d_model|n_embd|embed_dim|hidden_dim|embedding_size|d_embed|projection_dim|_dim|^dim)$",
         lambda w, h, n: w,
@@ -101,7 +127,7 @@ _RULES: tuple[tuple[str, Any], ...] = (
     (r"(image_size|img_size|input_size)$", lambda w, h, n: 32),
     (r"(patch_size)$", lambda w, h, n: 8),
     (r"(num_local_experts|num_experts|n_routed_experts|moe_num_experts)$", lambda w, h, n: 4),
-    (r"(num_experts_per_tok|moe_topk|moe_k|top_k|moe_top_k)$", lambda w, h, n: 2),
+    (r"(num_experts_per_tok|num_experts_per_token|moe_topk|moe_k|top_k|moe_top_k)$", lambda w, h, n: 2),
     (r"(n_group|topk_group)$", lambda w, h, n: 1),
     (r"(ssm_state_size|state_size|mamba_d_state)$", lambda w, h, n: 8),
     (r"(num_queries|num_query_tokens|num_latents)$", lambda w, h, n: 8),
@@ -129,15 +155,36 @@ def shrunk(config_class: Any, way: Way) -> Any:
         config_class: of transformers.
         way: how.
     """
-    fields = _fields(config_class(), way)
-    if way.width:
-        fields.update(_AGREED.get(config_class.model_type, {}))
-    return config_class(**fields)
+    config = config_class(**_fields(config_class(), way))
+    if way.width or way.factor > 1:
+        _divide_rotations(config)
+    return config
+
+
+def _divide_rotations(config: Any) -> None:
+    """Sections of a rotation over time, height and width add up to half of what a head rotates."""
+    for inner in vars(config).values():
+        if hasattr(inner, "to_dict") and hasattr(inner, "model_type"):
+            _divide_rotations(inner)
+    rotation, heads, width = (
+        vars(config).get(name) for name in ("rope_parameters", "num_attention_heads", "hidden_size")
+    )
+    if not isinstance(rotation, dict) or "rope_theta" not in rotation:
+        return
+    if not isinstance(heads, int) or not isinstance(width, int):
+        return
+    head = vars(config).get("head_dim") or width // max(heads, 1)
+    half = int(head * (rotation.get("partial_rotary_factor") or 1.0)) // 2
+    usual = rotation.get("mrope_section") or [1, 2, 2]
+    if len(usual) == 3:
+        equal, rest = 3 * half // 8, half - 2 * (3 * half // 8)
+        rotation["mrope_section"] = [equal, equal, rest] if usual[0] == usual[1] else [rest, equal, equal]
 
 
 def _fields(default: Any, way: Way) -> dict[str, Any]:
     values = default.to_dict()
     renamed = getattr(default, "attribute_map", {}) or {}
+    layers = {value for name, value in values.items() if isinstance(value, int) and _LAYERS.fullmatch(name)}
     fields: dict[str, Any] = {}
     for name, value in values.items():
         inner = vars(default).get(name)
@@ -149,36 +196,40 @@ def _fields(default: Any, way: Way) -> dict[str, Any]:
             continue
         if hasattr(inner, "to_dict") and hasattr(inner, "model_type"):
             fields[name] = _nested(inner, way)
-        elif isinstance(value, dict) and name in ("rope_parameters", "rope_scaling"):
-            sections = _divided_list("mrope_section", value.get("mrope_section"), way)
-            if sections is not None:
-                fields[name] = {**value, "mrope_section": sections}
         elif isinstance(value, (list, tuple)):
             divided = _divided_list(name, value, way)
             if divided is not None:
                 fields[name] = divided
+            elif way.lists and way.layers and len(value) in layers:
+                fields[name] = value[: way.layers]
         elif isinstance(value, int) or (value is None and way.fill):
             small = _value(name, value, way)
             if small is not None and small != value:
                 fields[name] = small
     if way.width or way.factor > 1:
         fields.update(_tokens(values))
+        fields.update(_AGREED.get(default.model_type, {}))
     return fields
 
 
 def _nested(default: Any, way: Way) -> dict[str, Any]:
     """Fields of a nested configuration and those in which the outer one departs from its class's defaults."""
     usual = type(default)().to_dict()
-    plain = (int, float, str, bool)
     own = {
         name: value
         for name, value in default.to_dict().items()
-        if isinstance(value, plain) and usual.get(name) != value and not name.startswith("_")
+        if _is_plain(value, lists=way.lists) and usual.get(name) != value and not name.startswith("_")
     }
     fields = {**own, **_fields(default, way)}
     if default.model_type:
         fields["model_type"] = default.model_type
     return fields
+
+
+def _is_plain(value: Any, *, lists: bool) -> bool:
+    plain = (int, float, str, bool)
+    is_list = lists and isinstance(value, (list, tuple))
+    return isinstance(value, plain) or (is_list and all(isinstance(each, plain) for each in value))
 
 
 def _value(name: str, value: int | None, way: Way) -> int | None:

@@ -1,12 +1,13 @@
-"""A script that starts ``nccl`` gets ``gloo``: processes on this host compute the right sums."""
+"""A script that starts ``nccl`` gets ``gloo``; one that splits batches over devices finds one device."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
+from torch.nn.parallel import scatter_gather
 
-from anychip.frontends.torch.redirect.names import translate
+from anychip.frontends.torch.redirect.names import here, replace, translate
 
 
 def _backend(name: Any) -> Any:
@@ -15,9 +16,27 @@ def _backend(name: Any) -> Any:
     return name
 
 
+class _Scatter:
+    """`torch.nn.DataParallel` over one device: the whole batch goes there."""
+
+    @staticmethod
+    def apply(devices: Any, chunk_sizes: Any, dim: int, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(each.to(here()) for each in inputs)
+
+
+class _Gather:
+    """What one device gave, as it is."""
+
+    @staticmethod
+    def apply(device: Any, dim: int, *outputs: torch.Tensor) -> torch.Tensor:
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim)
+
+
 def install() -> None:
-    """Puts it in force, where PyTorch was built with collectives."""
+    """Puts it in force; process groups where PyTorch was built with collectives."""
     import torch.distributed as distributed
+
+    replace(scatter_gather, Scatter=_Scatter, Gather=_Gather)
 
     if not distributed.is_available():
         return

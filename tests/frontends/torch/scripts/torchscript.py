@@ -56,7 +56,9 @@ buffer = io.BytesIO()
 torch.jit.save(layer, buffer)
 buffer.seek(0)
 loaded = torch.jit.load(buffer, map_location=device)
-print(f"{loaded(torch.ones(2, 3, device=device), 2).sum().item():.4f}", loaded.offset.device.type == device.type)
+print(
+    f"{loaded(torch.ones(2, 3, device=device), 2).sum().item():.4f}", loaded.offset.device.type == device.type
+)
 path = os.path.join(tempfile.mkdtemp(), "layer.pt")
 layer.save(path)
 print(torch.jit.load(path).offset.device.type == device.type)
