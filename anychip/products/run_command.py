@@ -59,14 +59,11 @@ def main(argv: Sequence[str]) -> int:
     sys.stdout.flush()
     if ended.error is not None:
         traceback.print_exception(ended.error)
-    graph = ended.run.graph()
-    if graph.is_idle:
+    if ended.run.graph().is_idle:
         if ended.exit_code:
             return ended.exit_code
-        allocated = graph.memory.peak_bytes
-        did = f"allocating {allocated:,} bytes, but doing nothing, on" if allocated else "without using"
         raise InvalidInput(
-            f"{options.script}: came to its end {did} the device; "
+            f"{options.script}: came to its end without running or copying anything on the device; "
             'move model and inputs there, for instance with .cuda() or .to("anychip")'
         )
     profile = ended.run.profile()

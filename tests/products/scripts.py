@@ -42,6 +42,8 @@ CASES: dict[str, tuple[str, list[str], list[str]]] = {
     "exits": (f"{TRAIN}sys.exit(7)\n", ["--quiet"], ["1"]),
     "exits with words": ("import sys; sys.exit('all wrong')\n", [], []),
     "never uses the device": ("import torch\nprint(torch.ones(2).sum())\n", [], []),
+    "only copies": ("import torch\nprint(torch.ones(1000).cuda().cpu().sum())\n", [], []),
+    "only allocates": ("import torch\nkept = torch.empty(1000, device='cuda')\n", [], []),
     "interrupted": (f"{TRAIN}raise KeyboardInterrupt\n", ["--json", "never.json"], ["1"]),
     "is not Python": ("def broken(:\n", [], []),
     "standard output": (TRAIN, ["--json", "-", "--quiet"], ["1"]),

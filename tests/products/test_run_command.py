@@ -89,13 +89,22 @@ def test_exit_codes_are_passed_on(outcomes) -> None:
     assert (words["code"], words["err"]) == (1, "all wrong\n")
 
 
-def test_a_script_that_never_uses_the_device_is_told_so(outcomes, folder) -> None:
-    never = outcomes["never uses the device"]
-    assert (never["code"], never["out"]) == (2, "tensor(2.)\n")
+@pytest.mark.parametrize(("name", "out"), [("never uses the device", "tensor(2.)\n"), ("only allocates", "")])
+def test_a_script_that_never_uses_the_device_is_told_so(outcomes, folder, name: str, out: str) -> None:
+    never = outcomes[name]
+    assert (never["code"], never["out"]) == (2, out)
     assert never["err"] == (
-        f"anychip: {folder}/never_uses_the_device.py: came to its end without using the device; "
+        f"anychip: {folder}/{name.replace(' ', '_')}.py: came to its end without running or copying anything "
+        "on the device; "
         'move model and inputs there, for instance with .cuda() or .to("anychip")\n'
     )
+
+
+def test_a_script_that_only_copies_is_priced(outcomes) -> None:
+    copies = outcomes["only copies"]
+    assert (copies["code"], copies["out"]) == (0, "tensor(0.)\n")
+    assert "nothing but copies ran on the device" in copies["err"]
+    assert "bound by        transfers" in copies["err"]
 
 
 def test_an_interruption_is_one_line_and_leaves_nothing(outcomes, folder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import Any
 
@@ -26,6 +27,7 @@ from anychip.frontends.torch import (
 from anychip.frontends.torch.dispatch import DEVICE, dispatch
 from anychip.frontends.torch.memory import LEDGER
 from anychip.frontends.torch.native import SEAM, connect
+from anychip.frontends.torch.streams import Event, Stream, current_stream, in_stream
 from anychip.frontends.torch.tensor import DEVICE_TYPE, DeviceTensor, set_dispatch
 
 _NAMESPACES = ("aten::", "quantized::", "torchvision::")
@@ -84,6 +86,16 @@ class Backend:
 
     def empty_cache(self) -> None:
         return None
+
+    Stream, Event = Stream, Event
+    current_stream = default_stream = staticmethod(current_stream)
+    stream = staticmethod(in_stream)
+
+    def set_stream(self, stream: Any) -> None:
+        return None
+
+    def device(self, device: Any = None) -> Any:
+        return contextlib.nullcontext()
 
 
 _installed = False

@@ -1,4 +1,4 @@
-"""``Tensor.untyped_storage()`` on the device: what is read or written there crosses the border and is counted.
+"""``Tensor.untyped_storage()`` on the device: what is read or written there crosses the border, counted.
 
 The bytes lie on the host, in the storage of the plain tensor inside a device tensor. Its Python object is
 turned into a `DeviceStorage`, which says that it belongs to the device and counts every byte that leaves or
@@ -7,7 +7,7 @@ enters. A host tensor cannot show it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import torch
@@ -53,8 +53,8 @@ class DeviceStorage(_Plain):
         """The bytes, counted as copied to the host."""
         return self.cpu().tolist()
 
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.tolist())
+    def __iter__(self) -> Generator[int]:
+        yield from self.tolist()
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
@@ -171,7 +171,7 @@ def register() -> None:
 
     def set_(self: Any, source: Any = None, *args: Any, **kwargs: Any) -> Any:
         if type(self) is not DeviceTensor:
-            inner = source._untyped_storage if isinstance(source, torch.TypedStorage) else source
+            inner: Any = source._untyped_storage if isinstance(source, torch.TypedStorage) else source  # pyright: ignore
             if isinstance(inner, DeviceStorage):
                 raise RuntimeError(
                     f'Attempted to set the storage of a tensor on device "{self.device}" to a storage on '
@@ -187,7 +187,7 @@ def register() -> None:
         return isinstance(obj, DeviceStorage) or plain_is_storage(obj)
 
     torch.is_storage = is_storage
-    _Plain.copy_ = copy_
+    _Plain.copy_ = copy_  # pyright: ignore
     torch.Tensor.set_ = set_
 
 

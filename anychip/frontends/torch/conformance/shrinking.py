@@ -25,8 +25,8 @@ class Way:
         layers: of every stack; 0: as many as the default has.
         factor: widths are divided by it instead of being set; 1: not.
         fill: fields without a default that the rules know get a value too.
-        lists: nested configurations keep the lists in which they depart from their class's defaults, a list with
-            one entry a layer cut to the layers that are left.
+        lists: nested configurations keep the lists in which they depart from their class's defaults; a list
+            with one entry a layer is cut to the layers that are left.
     """
 
     width: int = 0

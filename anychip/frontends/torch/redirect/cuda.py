@@ -16,6 +16,7 @@ from anychip.frontends.torch.redirect import graphs
 from anychip.frontends.torch.redirect.face import Face
 from anychip.frontends.torch.redirect.names import replace, translate
 from anychip.frontends.torch.redirect.tensors import LegacyType
+from anychip.frontends.torch.streams import Event, Stream, current_stream, cut, in_stream
 
 _LEGACY = {
     "FloatTensor": torch.float32,
@@ -31,93 +32,6 @@ _LEGACY = {
 }
 
 
-def _cut(reason: str) -> None:
-    if DEVICE.recorder is not None:
-        DEVICE.recorder.cut(reason)
-
-
-class Stream:
-    """A queue of work. The device runs everything in the order of the calls, so queues are names."""
-
-    def __init__(self, device: Any = None, priority: int = 0, **kwargs: Any) -> None:
-        self.device = torch.device("cuda", 0)
-        self.device_index = 0
-        self.priority = priority
-        self.stream_id = self.cuda_stream = id(self) & 0xFFFF
-
-    def wait_stream(self, stream: Any) -> None:
-        """Order holds already."""
-
-    def wait_event(self, event: Any) -> None:
-        """Order holds already."""
-
-    def record_event(self, event: Any = None) -> Any:
-        """An event at this point."""
-        event = event if event is not None else Event()
-        event.record(self)
-        return event
-
-    def synchronize(self) -> None:
-        """The host waits."""
-        _cut("synchronize")
-
-    def query(self) -> bool:
-        """Whether all work is done."""
-        return True
-
-    def is_capturing(self) -> bool:
-        """Whether a graph notes what is called."""
-        return graphs.CudaGraph.capturing is not None
-
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        return None
-
-
-class Event:
-    """A moment of simulated time."""
-
-    face = Face()
-
-    def __init__(
-        self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False, **_: Any
-    ):
-        self.enable_timing = enable_timing
-        self._at_s: float | None = None
-        self.device = torch.device("cuda", 0)
-        self.cuda_event = id(self) & 0xFFFF
-
-    def record(self, stream: Any = None) -> None:
-        """Notes the time at which all work before is done."""
-        _cut("event")
-        self._at_s = self.face.clock_s() if self.enable_timing else 0.0
-
-    def wait(self, stream: Any = None) -> None:
-        """Order holds already."""
-
-    def query(self) -> bool:
-        """Whether the moment has come."""
-        return True
-
-    def synchronize(self) -> None:
-        """The host waits for it."""
-        _cut("synchronize")
-
-    def elapsed_time(self, end_event: Event) -> float:
-        """Simulated milliseconds from this event to `end_event`.
-
-        Raises:
-            RuntimeError: one of the two was not recorded with timing enabled.
-        """
-        if not (self.enable_timing and end_event.enable_timing):
-            raise RuntimeError("Both events must be created with argument 'enable_timing=True'.")
-        if self._at_s is None or end_event._at_s is None:
-            raise RuntimeError("Both events must be recorded before calculating elapsed time.")
-        return (end_event._at_s - self._at_s) * 1000.0
-
-
 class _DeviceContext:
     """``with torch.cuda.device(0)``."""
 
@@ -130,9 +44,6 @@ class _DeviceContext:
 
     def __exit__(self, *error: object) -> None:
         return None
-
-
-_stream = Stream()
 
 
 @contextlib.contextmanager
@@ -251,14 +162,15 @@ def _properties(face: Face) -> Any:
 
 def install(face: Face) -> None:
     """Puts these in force."""
-    Event.face = face
+    replace(Event, clock_s=staticmethod(face.clock_s))
+    replace(Stream, is_capturing=lambda self: graphs.CudaGraph.capturing is not None)
     cuda: Any = torch.cuda
     properties = _properties(face)
     memory, random = _memory_functions(face), _random_functions()
 
     def synchronize(device: Any = None) -> None:
         translate(device)
-        _cut("synchronize")
+        cut("synchronize")
 
     def set_device(device: Any) -> None:
         translate(device)
@@ -294,10 +206,10 @@ def install(face: Face) -> None:
         Stream=Stream,
         ExternalStream=Stream,
         Event=Event,
-        stream=lambda stream: stream if isinstance(stream, Stream) else _nothing(),
-        StreamContext=lambda stream: stream if isinstance(stream, Stream) else _nothing(),
-        current_stream=lambda device=None: _stream,
-        default_stream=lambda device=None: _stream,
+        stream=in_stream,
+        StreamContext=in_stream,
+        current_stream=current_stream,
+        default_stream=current_stream,
         set_stream=_no_operation,
         utilization=lambda device=None: 0,
         default_generators=(torch.default_generator,),
@@ -346,7 +258,7 @@ def _accelerator(memory: dict[str, Any], synchronize: Any) -> None:
         set_device_index=_no_operation,
         set_device_idx=_no_operation,
         device_index=_DeviceContext,
-        current_stream=lambda device=None: _stream,
+        current_stream=current_stream,
         set_stream=_no_operation,
         synchronize=synchronize,
         get_memory_info=memory["mem_get_info"],

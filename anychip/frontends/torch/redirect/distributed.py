@@ -7,13 +7,27 @@ from typing import Any
 import torch
 from torch.nn.parallel import scatter_gather
 
-from anychip.frontends.torch.redirect.names import here, replace, translate
+from anychip.frontends.torch.redirect.names import REDIRECTED, here, replace, translate
+from anychip.frontends.torch.tensor import DEVICE_TYPE
 
 
 def _backend(name: Any) -> Any:
     if isinstance(name, str) and ("nccl" in name or name.lower() in ("xla", "neuron")):
         return "gloo"
     return name
+
+
+def _draw_from_the_host() -> None:
+    """Random operators of distributed tensors leave the generator alone: it is the host's, not Philox."""
+    from torch.distributed.tensor import _random
+
+    class Tracker(_random.OffsetBasedRNGTracker):
+        def __init__(self, device_mesh: Any, run_state_sync: bool = True) -> None:
+            super().__init__(device_mesh, run_state_sync=False)
+            self.distribute_region_enabled = False
+
+    if _random.OffsetBasedRNGTracker.__name__ != Tracker.__name__:
+        replace(_random, OffsetBasedRNGTracker=Tracker)
 
 
 class _Scatter:
@@ -43,9 +57,12 @@ def install() -> None:
     import torch.distributed.distributed_c10d as c10d
 
     init, group = c10d.init_process_group, c10d.new_group
+    for device in (DEVICE_TYPE, *REDIRECTED):  # for meshes of devices, which name no backend
+        c10d.Backend.default_device_backend_map[device] = "gloo"
 
     def init_process_group(backend: Any = None, *args: Any, **kwargs: Any) -> Any:
         kwargs.pop("device_id", None)
+        _draw_from_the_host()
         return init(_backend(backend) or "gloo", *args, **kwargs)
 
     def new_group(*args: Any, **kwargs: Any) -> Any:

@@ -1,6 +1,6 @@
 """TorchScript: what a compiled function or a saved module says of CUDA holds for the simulated device.
 
-TorchScript compiles device names into its graphs, where no patched function sees them; there they are replaced.
+TorchScript compiles device names into its graphs, where no patched function sees them; they are replaced.
 Devices among a call's arguments are translated as everywhere. A module is saved with its tensors on the host,
 and with the device's name beside them; a file written on a GPU is loaded onto the device.
 """
@@ -21,6 +21,7 @@ from anychip.frontends.torch.redirect.names import REDIRECTED, here, replace, tr
 from anychip.frontends.torch.tensor import DEVICE_TYPE
 
 _SAVED_DEVICE = "anychip_device"
+_types: Any = torch._C  # pyright: ignore
 
 
 def install() -> None:
@@ -34,7 +35,7 @@ def install() -> None:
         return compiled
 
     replace(torch.jit, script=script)
-    for kind in (torch._C.ScriptFunction, torch._C.ScriptMethod):  # pyright: ignore
+    for kind in (_types.ScriptFunction, _types.ScriptMethod):
         kind.__call__ = _with_translated_arguments(kind.__call__)
     _files()
 
@@ -93,11 +94,11 @@ def _translate_graph(graph: Any) -> None:
 def _inserted(graph: Any, before: Any, kind: str, inputs: list[Any], type_name: str | None) -> Any:
     node = graph.create(kind, inputs, 1)
     if type_name == "bool":
-        node.output().setType(torch._C.BoolType.get())
+        node.output().setType(_types.BoolType.get())
     elif type_name == "Device":
-        node.output().setType(torch._C.DeviceObjType.get())
+        node.output().setType(_types.DeviceObjType.get())
     elif type_name == "NoneType":
-        node.output().setType(torch._C.NoneType.get())
+        node.output().setType(_types.NoneType.get())
     node.insertBefore(before)
     return node
 
@@ -111,7 +112,8 @@ def _nodes(block: Any) -> Iterator[Any]:
 
 def _files() -> None:
     """``torch.jit.save`` and ``load``, with modules on the device."""
-    module, plain_load = torch.jit.RecursiveScriptModule, torch.jit.load
+    module: Any = torch.jit.RecursiveScriptModule  # pyright: ignore
+    plain_load = torch.jit.load
     plain_save, plain_to_buffer = module.save, module.save_to_buffer
 
     def save(self: Any, f: Any, _extra_files: Any = None) -> None:
