@@ -71,6 +71,8 @@ def _run(options: argparse.Namespace) -> Report | Shares:
         return arithmetic_share.run(limit=options.limit, jobs=options.jobs, only=options.only)
     if options.suite == "opinfo":
         from anychip.frontends.torch.conformance import opinfo as suite
+    elif options.suite == "transformers" and options.variants:
+        from anychip.frontends.torch.conformance import variants as suite
     elif options.suite == "transformers":
         from anychip.frontends.torch.conformance import architectures
 
@@ -104,6 +106,12 @@ def _parser() -> argparse.ArgumentParser:
         else:
             suite.add_argument("--limit", type=int, help="so many, taken evenly")
             suite.add_argument("--jobs", type=int, default=1, help="processes at a time")
+        if name == "transformers":
+            suite.add_argument(
+                "--variants",
+                action="store_true",
+                help="the most used ones instead, each in many sizes, formats and uses",
+            )
         if name == "numerics":
             suite.add_argument("--chip", action="append", help="only this chip's; may be repeated")
         suite.add_argument("--only", help="those whose name contains this")
