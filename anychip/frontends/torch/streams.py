@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-<<<<<<< Updated upstream
-=======
-from collections.abc import Callable
->>>>>>> Stashed changes
 from typing import Any, ClassVar
 
 from anychip.frontends.torch.dispatch import DEVICE
@@ -62,11 +58,7 @@ class Event:
     """A moment of simulated time."""
 
     #: Simulated seconds that the device has worked for; a run puts its own clock here.
-<<<<<<< Updated upstream
     clock_s: ClassVar[Any] = staticmethod(lambda: 0.0)
-=======
-    clock_s: ClassVar[Callable[[], float]] = staticmethod(lambda: 0.0)
->>>>>>> Stashed changes
 
     def __init__(
         self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False, **_: Any

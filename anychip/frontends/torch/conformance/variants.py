@@ -1,4 +1,4 @@
-"""``anychip conformance transformers --variants``: the architectures most used, each in many ways of using it.
+"""``anychip conformance transformers --variants``: the architectures most used, each in many ways.
 
 One tiny configuration says little about other sizes, formats and uses of an architecture. Here every one runs
 with odd sizes and shared key heads, in training mode with dropout, in half precision, under autocast, with
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib
 import os
 import time
 import warnings
@@ -37,19 +38,40 @@ from anychip.frontends.torch.device import install
 _TIMEOUT_S = 300.0
 
 #: Model types of transformers, by how they are used.
-DECODERS = """llama mistral qwen2 qwen3 qwen3_moe qwen2_moe gemma gemma2 gemma3_text phi phi3 gpt2 gpt_neox gptj
-    opt bloom falcon mixtral deepseek_v3 olmo2 starcoder2 stablelm granite cohere2 glm4 gpt_oss mamba""".split()
+DECODERS = (
+    "llama mistral qwen2 qwen3 qwen3_moe qwen2_moe gemma gemma2 gemma3_text phi phi3 gpt2 gpt_neox gptj opt bloom "
+    "falcon mixtral deepseek_v3 olmo2 starcoder2 stablelm granite cohere2 glm4 gpt_oss mamba"
+).split()
 ENCODERS = "bert roberta distilbert electra deberta-v2 modernbert albert xlm-roberta mpnet".split()
 PAIRS = "t5 bart mbart pegasus whisper".split()
 OTHERS = "vit clip siglip swin convnext dinov2 wav2vec2 llava qwen2_5_vl".split()
 
 #: Fields that a variant sets where a configuration has them.
 _ODD = {
-    "hidden_size": 40, "d_model": 40, "n_embd": 40, "num_attention_heads": 5, "n_head": 5, "encoder_attention_heads": 5,
-    "decoder_attention_heads": 5, "num_heads": 5, "head_dim": 8, "d_kv": 8, "intermediate_size": 56, "d_ff": 56,
-    "vocab_size": 131, "encoder_ffn_dim": 56, "decoder_ffn_dim": 56, "n_inner": 56, "embedding_size": 40, "dim": 40,
-    "hidden_dim": 56, "n_heads": 5, "num_key_value_heads": 5, "rotary_dim": 4, "word_embed_proj_dim": 40,
-}  # fmt: skip
+    "vocab_size": 131,
+    "intermediate_size": 56,
+    "d_ff": 56,
+    "encoder_ffn_dim": 56,
+    "decoder_ffn_dim": 56,
+    "n_inner": 56,
+    "hidden_dim": 56,
+    "hidden_size": 40,
+    "d_model": 40,
+    "n_embd": 40,
+    "embedding_size": 40,
+    "dim": 40,
+    "word_embed_proj_dim": 40,
+    "head_dim": 8,
+    "d_kv": 8,
+    "num_attention_heads": 5,
+    "n_head": 5,
+    "encoder_attention_heads": 5,
+    "decoder_attention_heads": 5,
+    "num_heads": 5,
+    "n_heads": 5,
+    "num_key_value_heads": 5,
+    "rotary_dim": 4,
+}
 _FIELDS: dict[str, dict[str, Any]] = {
     "odd sizes": _ODD,
     "grouped keys": {"num_key_value_heads": 2},
@@ -87,7 +109,7 @@ def run(*, limit: int | None = None, jobs: int = 1, only: str | None = None) -> 
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     try:
-        from transformers.models.auto import modeling_auto  # noqa: F401
+        importlib.import_module("transformers.models.auto.modeling_auto")
     except ImportError as error:
         raise MissingTool(f"conformance transformers: {error}; pip install transformers") from error
     install()
@@ -140,7 +162,9 @@ def _has_any(name: str, fields: dict[str, Any]) -> bool:
     return any(field in vars(shrunk(CONFIG_MAPPING[name], WAYS[0])) for field in fields)
 
 
-def _model(name: str, fields: dict[str, Any], attention: str | None = None, *, generates: bool = False) -> Any:
+def _model(
+    name: str, fields: dict[str, Any], attention: str | None = None, *, generates: bool = False
+) -> Any:
     from transformers.models.auto import modeling_auto as auto
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
@@ -206,9 +230,7 @@ def _generate(options: dict[str, Any]) -> Use:
         model.eval()
         main = model.main_input_name
         torch.manual_seed(0)
-        tokens = model.generate(
-            inputs[main], max_new_tokens=6, pad_token_id=0, eos_token_id=None, **options
-        )
+        tokens = model.generate(inputs[main], max_new_tokens=6, pad_token_id=0, eos_token_id=None, **options)
         return [tokens]
 
     return use
@@ -236,7 +258,9 @@ def _judged(name: str, make: Callable[[], Any], use: Use, dtype: torch.dtype) ->
         largest = float(wanted.abs().max()) if wanted.numel() else 0.0
         error = error_of(got, wanted, relative=relative, absolute=of_largest * largest + 1e-6)
         if error > 1.0:
-            return Case(name, "fail", f"tensor {place} differs: {error:.3g} times the tolerance", place, error)
+            return Case(
+                name, "fail", f"tensor {place} differs: {error:.3g} times the tolerance", place, error
+            )
         worst = max(worst, error)
     return Case(name, "pass", "", len(expected), worst)
 
