@@ -39,8 +39,8 @@ _TIMEOUT_S = 300.0
 
 #: Model types of transformers, by how they are used.
 DECODERS = (
-    "llama mistral qwen2 qwen3 qwen3_moe qwen2_moe gemma gemma2 gemma3_text phi phi3 gpt2 gpt_neox gptj opt bloom "
-    "falcon mixtral deepseek_v3 olmo2 starcoder2 stablelm granite cohere2 glm4 gpt_oss mamba"
+    "llama mistral qwen2 qwen3 qwen3_moe qwen2_moe gemma gemma2 gemma3_text phi phi3 gpt2 gpt_neox gptj opt "
+    "bloom falcon mixtral deepseek_v3 olmo2 starcoder2 stablelm granite cohere2 glm4 gpt_oss mamba"
 ).split()
 ENCODERS = "bert roberta distilbert electra deberta-v2 modernbert albert xlm-roberta mpnet".split()
 PAIRS = "t5 bart mbart pegasus whisper".split()
