@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections.abc import Callable
+from math import exp, log
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
@@ -252,15 +255,55 @@ def test_errors_of_rates_are_errors_of_time() -> None:
     assert _measured("a", 1, 1.0, 2.0).error == pytest.approx(1.0)
 
 
-def test_intervals_are_those_of_the_other_chips() -> None:
-    same = [_measured(chip, m, 1.0 + m / 100, 1.0) for chip in ("a", "b") for m in range(30)]
-    (span,) = intervals(same)
-    assert 1.0 < span.low < span.high < 1.3
-    assert 0.7 < span.held < 0.9
-    other = [_measured("c", m, 3.0, 1.0) for m in range(30)]
-    (wider,) = intervals(same + other)
-    assert wider.held < span.held
-    assert intervals(same[:30]) == []
+def _biased(biases: list[float], spread: float, rows: int = 40, seed: int = 7) -> list[Measured]:
+    """Rows of several chips, each with a bias of its own (logarithms)."""
+    draw = random.Random(seed)
+    return [
+        _measured(f"chip{i}", m, exp(draw.gauss(bias, spread)), 1.0)
+        for i, bias in enumerate(biases)
+        for m in range(rows)
+    ]
+
+
+def test_intervals_of_many_chips_without_biases_are_quantiles() -> None:
+    (span,) = intervals(_biased([0.0] * 30, 0.1))
+    # Eight of ten rows of a normal distribution lie within 1.28 deviations.
+    assert span.low == pytest.approx(exp(-0.128), abs=0.02)
+    assert span.high == pytest.approx(exp(0.128), abs=0.02)
+    assert (span.groups, span.rows) == (30, 1200)
+
+
+@pytest.mark.parametrize("chips", [2, 3, 5, 12])
+def test_intervals_hold_eight_of_ten_rows_of_a_chip_that_nobody_saw(chips: int) -> None:
+    # Biases as far apart as other classes' are; the chip that comes is drawn like those that were there.
+    draw, shares = random.Random(3), []
+    for seed in range(60):
+        biases = [draw.gauss(0, 0.1) for _ in range(chips + 1)]
+        (span,) = intervals(_biased(biases[:chips], 0.08, seed=seed))
+        low, high = log(span.low), log(span.high)
+        shares.append(fmean(low <= draw.gauss(biases[-1], 0.08) <= high for _ in range(200)))
+    assert 0.75 < fmean(shares) < 0.92
+
+
+def test_intervals_widen_with_biases_and_with_fewer_chips() -> None:
+    def width(rows: list[Measured]) -> float:
+        (span,) = intervals(rows)
+        return log(span.high / span.low)
+
+    assert width(_biased([-0.3, 0.0, 0.3], 0.1)) > width(_biased([0.0, 0.0, 0.0], 0.1))
+    assert width(_biased([0.0] * 2, 0.1)) > width(_biased([0.0] * 8, 0.1))
+    assert intervals(_biased([0.0], 0.1)) == []
+    assert intervals(_biased([0.0] * 3, 0.1, rows=6)) == []
+
+
+def test_models_are_the_groups_where_models_were_left_out() -> None:
+    rows = [
+        _measured("a", m, 1.0 + m / 100, 1.0, family=f"model{m % 5}", kind="encoders", file="n.csv")
+        for m in range(30)
+    ]
+    assert intervals(rows) == []
+    (span,) = intervals(rows, "model")
+    assert span.groups == 5
 
 
 def test_ranking_counts_pairs_that_differ_and_what_choosing_wrongly_costs() -> None:

@@ -53,7 +53,7 @@ def validated(
                 rows += done
                 excluded += out
     how = "constants of the catalogue" if axis is None else f"no constant ever saw the row's {axis}"
-    return Result(how, sorted(rows, key=lambda row: (row.file, row.line)), excluded, broken, unknown)
+    return Result(how, sorted(rows, key=lambda row: (row.file, row.line)), excluded, broken, unknown, axis)
 
 
 def part_of(question: Question, axis: str) -> str:

@@ -120,8 +120,9 @@ def _line(key: tuple[str, ...], rows: Sequence[Measured]) -> str:
 def _spans(spans: Sequence[Interval]) -> str:
     rows = "".join(
         f"<tr><td>{escape(s.kind)}</td><td>{s.dtype}</td><td>{s.low:.2f} to {s.high:.2f}</td>"
-        f"<td>{s.held:.0%} of {s.rows:,}</td></tr>"
+        f"<td>{s.held:.0%} of {s.rows:,}</td><td>{s.groups}</td></tr>"
         for s in spans
     )
-    head = "<tr><th>class</th><th>format</th><th>80 % interval</th><th>held on chips left out</th></tr>"
+    names = ("class", "format", "80 % interval", "held on what was left out", "chips or models")
+    head = "<tr>" + "".join(f"<th>{name}</th>" for name in names) + "</tr>"
     return f"<h2>Intervals</h2><table>{head}{rows}</table>"

@@ -33,6 +33,7 @@ class Result:
         excluded: rows with a reason.
         broken: rows that cannot be read.
         unknown: names of files that are of no kind.
+        axis: what was left out of the search for constants: ``"chip"``, ``"model"`` or nothing.
     """
 
     how: str
@@ -40,6 +41,7 @@ class Result:
     excluded: Sequence[Excluded]
     broken: Sequence[Broken]
     unknown: Sequence[str]
+    axis: str | None = None
 
     @property
     def coverage(self) -> list[Coverage]:
@@ -49,7 +51,7 @@ class Result:
     @property
     def intervals(self) -> list[Interval]:
         """By class and format."""
-        return intervals(self.rows)
+        return intervals(self.rows, self.axis)
 
     @property
     def rankings(self) -> list[Ranking]:
@@ -124,10 +126,11 @@ def _show_intervals(result: Result, console: Console) -> None:
     spans = result.intervals
     if spans:
         console.print("\n80 % of measurements lie between these multiples of the prediction", style="bold")
-        table = _table("class", "dtype", "low", "high", "held on a chip left out %", "rows")
+        left = result.axis or "chip"
+        table = _table("class", "dtype", "low", "high", f"held on a {left} left out %", f"{left}s", "rows")
         for span in spans:
             low, high, held = f"{span.low:.2f}", f"{span.high:.2f}", f"{100 * span.held:.0f}"
-            table.add_row(span.kind, span.dtype, low, high, held, f"{span.rows:,}")
+            table.add_row(span.kind, span.dtype, low, high, held, str(span.groups), f"{span.rows:,}")
         console.print(table)
     for order in result.rankings:
         share = f"{order.agreed / order.pairs:.1%} of {order.pairs:,}" if order.pairs else "none of 0"
