@@ -100,7 +100,8 @@ def _grid(chip: Chip, form: Attention, blocks: int, tile: int, step: int, steps:
         body.append(Loop("k", steps - 1, pair(fresh=False)))
     body.append(_lanes(chip, "sums", "out", tile * form.value_width, _RESCALE))
     body.append(store(chip, "out", tile * form.value_width, stored))
-    return Grid((("b", blocks),), tuple(body))
+    # Sums of a small tile leave room for another block of threads.
+    return Grid((("b", blocks),), tuple(body), resident=1 if tile >= _QUERY_TILE else 2)
 
 
 def _product(

@@ -334,7 +334,7 @@ def uncontended_ticks(chip: Chip, instruction: Instruction, crowd: Crowd | None 
         steps = instruction.recipe.operations if instruction.recipe is not None else ("copy",)
         timing = block.timing(instruction.operation, instruction.extents, steps)
     else:
-        return _transfer_ticks(chip, block, instruction)
+        return _transfer_ticks(chip, block, instruction, crowd.resident if crowd is not None else 1)
     clock_hz = chip.clock_of(block)
     if clock_hz == chip.clock_hz:
         return timing.busy, timing.latency
@@ -342,9 +342,11 @@ def uncontended_ticks(chip: Chip, instruction: Instruction, crowd: Crowd | None 
     return max(1, -(-timing.busy * ratio.numerator // ratio.denominator)), round(timing.latency * ratio)
 
 
-def _transfer_ticks(chip: Chip, block: DmaEngine, instruction: Instruction) -> tuple[int, int]:
+def _transfer_ticks(chip: Chip, block: DmaEngine, instruction: Instruction, tiles: int) -> tuple[int, int]:
+    """Busy and latency of a transfer; requests of several tiles in flight on a core add up."""
     size = max((size for _, size in instruction.traffic), default=0)
-    busy = 0 if block.bytes_per_second is None else rate_ticks(chip.clock_hz, block.bytes_per_second, size)
+    rate = block.bytes_per_second
+    busy = 0 if rate is None else rate_ticks(chip.clock_hz, tiles * rate, size)
     held = instruction.extents[1] if len(instruction.extents) > 1 else 0
     return max(1, busy, held), block.startup_cycles
 

@@ -306,6 +306,23 @@ def test_models_are_the_groups_where_models_were_left_out() -> None:
     assert span.groups == 5
 
 
+def test_leaving_a_model_out_predicts_the_rows_that_name_one(tmp_path: Path) -> None:
+    how = '"profiled kernel time, median; 1 us resolution; layer {} of {}, TP=1"'
+    path = file_of(
+        tmp_path,
+        *(
+            f"A40,linear,1,{m},4096,4096,fp16,{m / 2000},vidur,PyTorch,{how.format('mlp_up_proj', model)},x"
+            for model in ("Llama-2-7b-hf", "phi-2")
+            for m in (256, 512, 1024, 2048)
+        ),
+        "A40,linear,1,4096,4096,4096,fp16,1.9,other,PyTorch,events,x",
+    )
+    ((file, kind),) = files_of(path)[0]
+    done = validated([(kind, reading(file, kind, 1e-6))], "model", lambda _: None)
+    assert {row.family for row in done.rows} == {"Llama-2-7b-hf", "phi-2"}
+    assert (len(done.rows), done.without) == (8, 1)
+
+
 def test_ranking_counts_pairs_that_differ_and_what_choosing_wrongly_costs() -> None:
     rows = [_measured("t4", 1, 1.0, 1.0), _measured("l4", 1, 2.0, 0.9), _measured("v100", 1, 2.05, 3.0)]
     orders = {order.of: order for order in rankings(rows)}

@@ -320,14 +320,14 @@ def _lanes(generation: Generation, clock: Fact) -> VectorUnit:
         ),
         cost=curve_costs(
             simple=assumed(
-                special + 6,
+                special,
                 "cycle",
-                f"{generation.special} special-function results a cycle, and the reduction of the argument",
+                f"{generation.special} special-function results a cycle",
                 low=1,
                 high=4 * special,
             ),
             other=assumed(special + 8, "cycle", "special functions and a polynomial, judged", low=4, high=40),
-            division=assumed(special + 8, "cycle", "a reciprocal and its correction, judged", low=4, high=30),
+            division=assumed(special + 6, "cycle", "a reciprocal and its correction, judged", low=4, high=30),
             power=POWER_CYCLES[generation.matrix_cores],
         ),
     )

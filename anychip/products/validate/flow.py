@@ -36,24 +36,32 @@ def validated(
     excluded = [each for _, reading in readings for each in reading.excluded]
     broken = [each for _, reading in readings for each in reading.broken]
     asked = [question for _, reading in readings for question in reading.questions]
-    parts = [""] if axis is None else sorted({part_of(question, axis) for question in asked})
+    parts = [None] if axis is None else sorted({part_of(question, axis) for question in asked} - {""})
     for part in parts:
+        mine = [
+            (kind, [each for each in reading.questions if part is None or part_of(each, axis or "") == part])
+            for kind, reading in readings
+        ]
+        mine = [(kind, questions) for kind, questions in mine if questions]
         chip_of = catalogue_chip
-        # Rows of no model were not measured on one: nothing has to leave.
-        if axis is not None and part:
-            rest = [question for question in asked if part_of(question, axis) != part]
+        if part is not None:
+            rest = [question for question in asked if part_of(question, axis or "") != part]
             chip_of = _chips_from(
-                _searches(readings), rest, lambda what, part=part: tell(f"{what}, without {part}")
+                _searches([kind for kind, _ in mine]),
+                rest,
+                lambda what, part=part: tell(f"{what}, without {part}"),
             )
-        for kind, reading in readings:
-            mine = [each for each in reading.questions if axis is None or part_of(each, axis) == part]
-            if mine:
-                tell(f"{kind.name}: {len(mine):,} rows")
-                done, out = kind.predict(mine, chip_of)
-                rows += done
-                excluded += out
+        for kind, questions in mine:
+            tell(f"{kind.name}: {len(questions):,} rows")
+            done, out = kind.predict(questions, chip_of)
+            rows += done
+            excluded += out
+    # Rows of no model: nothing can be left out for them.
+    without = 0 if axis is None else sum(not part_of(question, axis) for question in asked)
     how = "constants of the catalogue" if axis is None else f"no constant ever saw the row's {axis}"
-    return Result(how, sorted(rows, key=lambda row: (row.file, row.line)), excluded, broken, unknown, axis)
+    return Result(
+        how, sorted(rows, key=lambda row: (row.file, row.line)), excluded, broken, unknown, axis, without
+    )
 
 
 def part_of(question: Question, axis: str) -> str:
@@ -61,9 +69,9 @@ def part_of(question: Question, axis: str) -> str:
     return question.chip if axis == "chip" else question.family
 
 
-def _searches(readings: Sequence[tuple[FileKind, Reading]]) -> list[Search]:
+def _searches(kinds: Sequence[FileKind]) -> list[Search]:
     found: list[Search] = []
-    for kind, _ in readings:
+    for kind in kinds:
         if kind.search is not None and kind.search not in found:
             found.append(kind.search)
     return found

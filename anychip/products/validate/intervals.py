@@ -1,9 +1,10 @@
 """How far predictions may be off: 80 % intervals for what was left out, and whether they hold.
 
 Rows of one chip (or one model) share a bias, so an interval for the next chip has two parts: how far the
-biases of chips lie apart, and how far rows lie from the bias of theirs. Few chips say little about the first:
-what they say is pooled with what the other classes of the same file say (a scaled inverse chi-square prior
-with `_PRIOR` degrees of freedom), and the quantile is Student's. A class of one chip borrows all of it.
+biases of chips lie apart, and how far rows lie from the bias of theirs. The first is the variance of the
+biases with Student's quantile. Fewer than `_ENOUGH` chips say little about it: what they say is pooled with
+what the other classes of the same file say, as a scaled inverse chi-square prior with `_PRIOR` degrees of
+freedom; one chip borrows all of it.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from anychip.products.validate.question import Measured
 _SHARE = 0.8
 #: Rows that an interval needs.
 _FEWEST = 20
-#: Groups of its own for which the pooled spread of biases stands, and the spread where no other class has one
-#: (natural logarithm).
-_PRIOR, _USUAL = 2, 0.1
+#: Groups whose biases say enough by themselves; degrees of freedom that the pooled spread of biases has for
+#: fewer, and that spread where no other class has one (natural logarithm).
+_ENOUGH, _PRIOR, _USUAL = 4, 2, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,9 @@ def span(groups: _Groups, pooled: float) -> tuple[float, float]:
     """
     biases, count = _biases(groups), len(groups)
     own = variance(biases) if count > 1 else 0.0
-    degrees = _PRIOR + count - 1
-    between = (_PRIOR * pooled + (count - 1) * own) / degrees
+    prior = 0 if count >= _ENOUGH else _PRIOR
+    degrees = prior + count - 1
+    between = (prior * pooled + (count - 1) * own) / degrees
     half = sqrt(_within(groups, biases) ** 2 + student(degrees) ** 2 * (1 + 1 / count) * between)
     centre = fmean(biases)
     return centre - half, centre + half

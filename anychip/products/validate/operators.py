@@ -225,7 +225,7 @@ def read(file: str, row: Row, shortest_s: float) -> Call:
         file=file, line=int(row["line"]), kind=kind, chip=chip, dtype=row["dtype"], format=name,
         subject=f"{op} {'x'.join(map(str, shape))}", metric="latency", unit="s", measured=measured_s,
         short=measured_s < shortest_s, workload=(op, row["dtype"], shape), op=op, shape=shape,
-        host=said.get("host", ""), traced=said.get("host_share") == "traced",
+        family=said.get("family", ""), host=said.get("host", ""), traced=said.get("host_share") == "traced",
     )  # fmt: skip
 
 

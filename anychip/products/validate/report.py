@@ -34,6 +34,7 @@ class Result:
         broken: rows that cannot be read.
         unknown: names of files that are of no kind.
         axis: what was left out of the search for constants: ``"chip"``, ``"model"`` or nothing.
+        without: rows that name no model where models are left out; they are not predicted.
     """
 
     how: str
@@ -42,6 +43,7 @@ class Result:
     broken: Sequence[Broken]
     unknown: Sequence[str]
     axis: str | None = None
+    without: int = 0
 
     @property
     def coverage(self) -> list[Coverage]:
@@ -69,6 +71,8 @@ def show(result: Result, console: Console) -> None:
     """Tables for a terminal."""
     counted = sum(not row.short for row in result.rows)
     console.print(f"{counted:,} rows, {result.how}", style="bold")
+    if result.without:
+        console.print(f"{result.without:,} rows name no model: --leave-one-chip-out predicts them")
     table = _table("class", "dtype", "chip", *_FIGURES)
     for key, mine in groups_of(result.rows).items():
         _add(table, (*key, "all"), mine, bold=True)
@@ -86,12 +90,12 @@ def show(result: Result, console: Console) -> None:
 _FIGURES = ("rows", "mean %", "median %", "bias %", "p90 %")
 
 
-def _table(*names: str) -> Table:
+def _table(*names: str, widest: int = 36) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in names:
         right = name.endswith("%") or name in ("rows", "replayed", "short", *REASONS)
         table.add_column(
-            name, justify="right" if right else "left", no_wrap=True, max_width=None if right else 36
+            name, justify="right" if right else "left", no_wrap=True, max_width=None if right else widest
         )
     return table
 
@@ -107,7 +111,7 @@ def _show_models(result: Result, console: Console) -> None:
     if not named:
         return
     console.print("\nby model", style="bold")
-    table = _table("class", "dtype", "model", *_FIGURES)
+    table = _table("class", "dtype", "model", *_FIGURES, widest=26)
     for key, mine in groups_of(named, "family").items():
         _add(table, key, mine)
     console.print(table)
@@ -203,4 +207,5 @@ def json_of(result: Result) -> dict[str, Any]:
         "intervals": [asdict(span) for span in result.intervals],
         "rankings": [asdict(order) for order in result.rankings],
         "unknown_files": list(result.unknown),
+        "without_model": result.without,
     }
