@@ -265,3 +265,14 @@ def test_every_architecture_of_a_rule_can_be_built() -> None:
     whole = {name for name in named if name and "{" not in name}
     whole |= {call.partition(":")[0] for each in calls for call in each if "{" not in call}
     assert whole <= set(ARCHITECTURES)
+
+
+def test_runs_whose_prompt_the_next_release_states(tmp_path: Path) -> None:
+    row = {"model": "opt-13b", "extra": "task=Text Generation;tp=8", "batch": "1.0", "seq_len": "2048"}
+    asked = served(tmp_path, **row, sdk_version="2.13.0", metric="latency_p50")
+    assert asked.work == Work("opt-13b", "decode", 1, 2048, 8)
+    rate = served(tmp_path, **row, sdk_version="2.13.0", metric="token_throughput_in_plus_out")
+    assert rate.prompt is not None
+    assert (rate.output_tokens, rate.prompt.tokens) == (2039, 16)
+    later = read(tmp_path, ROW | row | {"metric": "latency_p50", "sdk_version": "2.15.0"}).excluded
+    assert [each.because for each in later] == ["the length of the prompt is not stated"]

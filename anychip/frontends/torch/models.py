@@ -238,7 +238,8 @@ def _captured(
             with torch.no_grad():
                 model(**cached())
         elif image_shape is not None:
-            images = torch.zeros(sizes.batch, *image_shape).to("anychip")
+            dtype = next((each.dtype for each in model.parameters() if each.is_floating_point()), None)
+            images = torch.zeros(sizes.batch, *image_shape, dtype=dtype).to("anychip")
             _played(model, phase, {model.main_input_name: images})
         else:
             _played(model, phase, inputs_of(model, sizes, with_images=with_images))

@@ -150,6 +150,9 @@ def _generated(
     common = common | {"run": tuple(text for name, text in row.items() if name not in _OF_A_FIGURE)}
     if "request" in metric:
         raise Out("scale", "throughput of a service with requests of its own", kind)
+    if "input_len" in said:
+        filled = {"input_len": said["input_len"], "output_len": _rest(row, int(said["input_len"]))}
+        named = filled | dict(named)
     if "input_len" not in named:
         raise Out("workload", "the length of the prompt is not stated", f"{kind}, prompt of unstated length")
     given, made = int(float(named["input_len"])), int(float(named.get("output_len") or 1))
@@ -170,7 +173,8 @@ def _generated(
     if metric.startswith("ttft"):
         size = "to 2,048 tokens" if batch * prompt.tokens <= _SHORT_PROMPT else "beyond 2,048 tokens"
         return _finished(row, f"{kind}, prompt {size}", prompt, common, named=named)
-    if metric.startswith(("tpot", "latency_per_token")):
+    of_a_token = ("tpot", "latency_per_token", *(("latency",) if said.get("figure") == "token" else ()))
+    if metric.startswith(of_a_token):
         if said.get("counts") == "prompts":
             return _finished(
                 row, f"{kind}, tokens of prompts and answers", token, common, named=named, counts_prompt=True,
@@ -191,13 +195,19 @@ def _generated(
     return _finished(row, f"{kind}, output tokens a second", token, common, named=named, **whole)
 
 
+def _rest(row: Row, given: int) -> str:
+    """Tokens of a sequence that are not of its prompt."""
+    return str(max(1, round(number(row, "seq_len", least=1.0)) - given))
+
+
 def _trained(
     row: Row, said: Mapping[str, str], named: Mapping[str, str], batch: int, common: dict[str, Any]
 ) -> Served:
     """A step of a training run on many cores."""
     kind = said["class"]
     if not row["metric"].startswith("training_throughput"):
-        raise Out("measurement", f"{row['metric']}: derived from the throughput beside it", kind)
+        because = f"{row['metric']}: derived from the throughput beside it"
+        raise Out("measurement", because, f"{kind}, derived figures")
     topology = named.get("topology", "")
     shards, stages = _degree(topology, "TP"), _degree(topology, "PP")
     cores = round(number(row, "cores", least=1.0))
