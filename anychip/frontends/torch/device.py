@@ -19,6 +19,7 @@ from anychip.frontends.torch import (
     conversion,
     coverage,
     failures,
+    flex,
     losses,
     moves,
     serialization,
@@ -133,6 +134,7 @@ def install() -> None:
     attention.register(_libraries)
     losses.register(_libraries)
     storages.register()
+    flex.register()
     serialization.register()
     conversion.register()
     _register_lists()
