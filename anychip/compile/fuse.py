@@ -15,7 +15,7 @@ from typing import NamedTuple
 from anychip.chips import Chip
 from anychip.compile.layout import local_memory
 from anychip.operators import Attention, Contract, Form, Lanes, Move, Operand, Rows
-from anychip.programs.graph import Node, Segment
+from anychip.programs.graph import Node, Region, Segment
 
 #: Share of the local memory in which a compiled graph keeps values between operators.
 _RESIDENT_SHARE = 0.5
@@ -66,6 +66,7 @@ class Group:
         called_in: phase of the step in which software on the cores themselves calls the operator; empty where
             a host launches it, and for what belongs to the call of the group before.
         mapped_bytes: of its results that lie on pages which must be mapped first.
+        replayed: the region that it lies in, if one launch starts all of that.
         backward: whether it forms gradients: those of weights keep the engines busy while others cross.
         work: what the nest depends on; equal work shares a nest.
     """
@@ -81,6 +82,7 @@ class Group:
     crossing: Crossing | None = None
     mapped_bytes: int = 0
     called_in: str = ""
+    replayed: Region | None = None
     backward: bool = False
     work: tuple[object, ...] = field(default=(), compare=False)
 
@@ -107,10 +109,16 @@ def grouped(chip: Chip, segment: Segment, forms: Sequence[tuple[Form, ...]]) -> 
     """
     if chip.policy.style == "compiled":
         return _blocks(chip, segment, forms)
-    return _kernels(segment, forms)
+    return [_in_replay(segment, group) for group in _kernels(segment, forms)]
 
 
 # --- eager -------------------------------------------------------------------------------------------
+
+
+def _in_replay(segment: Segment, group: Group) -> Group:
+    """The group with the replayed region that it lies in, if it does."""
+    region = segment.nodes[group.nodes[0]].place.region
+    return replace(group, replayed=region) if region is not None and region.replayed else group
 
 
 def _kernels(segment: Segment, forms: Sequence[tuple[Form, ...]]) -> list[Group]:
@@ -120,7 +128,7 @@ def _kernels(segment: Segment, forms: Sequence[tuple[Form, ...]]) -> list[Group]
     last_read = _last_reads(segment.nodes)
     while index < count:
         region = segment.nodes[index].place.region
-        if region is None:
+        if region is None or not region.fuses:
             groups += _of_one_node(segment, index, forms[index])
             index += 1
             continue

@@ -67,7 +67,7 @@ class Grouping:
         key = (
             tuple(map(id, group.forms)), group.residency, group.sources, group.kept_bytes,
             group.epilogue_bytes, group.first, group.is_list, group.crossing, group.mapped_bytes,
-            group.called_in,
+            group.called_in, group.replayed,
         )  # fmt: skip
         return self._equal_groups.setdefault(key, group)
 

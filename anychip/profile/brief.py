@@ -18,10 +18,11 @@ from anychip.profile.energy import energy_of
 from anychip.profile.pieces import Piece, Pieces, add, cut, usual
 from anychip.profile.profile import Energy
 from anychip.profile.provenance import Provenance
-from anychip.programs.graph import Graph
+from anychip.programs.graph import Graph, Region
 from anychip.programs.program import Demand
 from anychip.simulate import Span, simulate_nest
 from anychip.simulate.machine import rate_ticks
+from anychip.simulate.play import host_launches
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +158,15 @@ class _Tally:
         waited: Counter[int] = Counter()
         bounds: Counter[str] = Counter()
         host = device = 0
+        before: Region | None = None
         for kernel in kernels:
             key = id(kernel)
             played = self._played.get(key) or self._simulated(kernel)
             counted[key] += 1
             wait = 0
             if dispatch:
-                host += dispatch * played.launches
+                host += dispatch * host_launches(played.launches, kernel.replayed, before)
+                before = kernel.replayed
                 wait = max(0, host - device)
                 device = max(device, host) + played.span.ticks
             bound = played.bound

@@ -76,6 +76,21 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
+class Region:
+    """Operators that a script hands over together.
+
+    Args:
+        number: the same for the same region in every step.
+        fuses: whether a compiler may join them: `torch.compile`.
+        replayed: whether one launch starts all of them: a CUDA graph.
+    """
+
+    number: int
+    fuses: bool = True
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where in the user's program an operator came from.
 
@@ -83,13 +98,13 @@ class Place:
         module: path by the user's names, e.g. ``"model.layers.3.mlp"``; empty outside modules.
         source: ``"train.py:88"``, the innermost line outside torch and installed packages.
         phase: part of the step.
-        region: number of the `torch.compile` region it lies in, None outside.
+        region: that it lies in, None outside.
     """
 
     module: str = ""
     source: str = ""
     phase: Phase = "forward"
-    region: int | None = None
+    region: Region | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +166,7 @@ class Segment:
             attributes = "".join(f" {key}={value!r}" for key, value in node.attributes)
             place = node.place
             at = f" @{place.module or '-'} {place.source or '-'} {place.phase}"
-            region = "" if place.region is None else f" region={place.region}"
+            region = "" if place.region is None else f" region={place.region.number}"
             lines.append(f"  {outputs} = {node.operator}({inputs}){attributes}{at}{region}")
         return "\n".join(lines)
 

@@ -1,8 +1,9 @@
 """A Program played on its chip: every distinct nest simulated once, launches overlapped with execution.
 
 Kernels of one segment run one after the other. The host launches them ahead of the device, `dispatch_s`
-apart; a kernel that comes before its launch waits for it, and that wait is launch time of its span. At a cut
-the host has read a value, so it starts the next segment with an idle device.
+apart; a kernel that comes before its launch waits for it, and that wait is launch time of its span. One
+launch starts all kernels of a replayed region. At a cut the host has read a value, so it starts the next
+segment with an idle device.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from anychip.chips import Chip
+from anychip.programs.graph import Region
 from anychip.programs.program import Kernel, Nest, Program
 from anychip.simulate.machine import simulate_nest
 from anychip.simulate.trace import Span, Trace
@@ -43,9 +45,11 @@ class Player:
             return tuple(self.span(kernel.nest) for kernel in kernels)
         host = device = 0
         spans: list[Span] = []
+        before: Region | None = None
         for kernel in kernels:
             span = self.span(kernel.nest)
-            host += dispatch * kernel.nest.launches
+            host += dispatch * host_launches(kernel.nest.launches, kernel.place.region, before)
+            before = kernel.place.region
             wait = max(0, host - device)
             device = max(device, host) + span.ticks
             spans.append(delayed(span, wait) if wait else span)
@@ -55,6 +59,13 @@ class Player:
         """The trace of a program."""
         segments = tuple(self.segment(kernels) for kernels in program.segments)
         return Trace(self.chip.name, self.chip.clock_hz, segments, program.path)
+
+
+def host_launches(count: int, region: Region | None, before: Region | None) -> int:
+    """Launches that the host makes for a kernel of `count` launches behind one in the region `before`."""
+    if region is None or not region.replayed:
+        return count
+    return 0 if region == before else 1
 
 
 def delayed(span: Span, ticks: int) -> Span:

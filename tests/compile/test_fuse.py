@@ -10,7 +10,7 @@ from anychip import chips
 from anychip.chips import Chip
 from anychip.compile import Lowering
 from anychip.compile.fuse import Group, grouped
-from anychip.programs.graph import Node, Place, Segment, Value, View
+from anychip.programs.graph import Node, Place, Region, Segment, Value, View
 from anychip.simulate import Player
 from tests.compile.workloads import elementwise, linear, view
 
@@ -62,14 +62,14 @@ def test_a_compiled_region_is_one_kernel_with_less_traffic() -> None:
         elementwise("relu", "bf16", 4096, 4096),
     )
     eager = chained(*nodes)
-    region = chained(*nodes, places=(Place(region=0),) * 3)
+    region = chained(*nodes, places=(Place(region=Region(0)),) * 3)
     assert [group.nodes for group in groups_of(chip, region)] == [(0, 1, 2)]
     assert seconds(chip, region) < 0.7 * seconds(chip, eager)
 
 
 def test_a_region_ends_where_nothing_connects() -> None:
     chip = chips.by_name("a100-80")
-    one = replace(elementwise("gelu", "bf16", 64, 64), place=Place(region=0))
+    one = replace(elementwise("gelu", "bf16", 64, 64), place=Place(region=Region(0)))
     views = [(view(i, "bf16", 64, 64),) for i in range(4)]
     apart = Segment(
         tuple(Value(i, 0, 8192, "activation") for i in range(4)),

@@ -15,6 +15,7 @@ import sys
 import sysconfig
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -22,7 +23,7 @@ from weakref import ref
 import torch
 
 from anychip.frontends.torch.native import SEAM, connect
-from anychip.programs.graph import Kind, Phase, Place
+from anychip.programs.graph import Kind, Phase, Place, Region
 
 _current_node: Callable[[], Any] = torch._C._current_autograd_node  # pyright: ignore
 _sequence_number = torch._C._autograd._get_sequence_nr  # pyright: ignore
@@ -75,7 +76,7 @@ class ThreadState(threading.local):
         self.root_names: dict[int, str] = {}
         self.optimizer_depth = 0
         self.optimizer_line: tuple[CodeType | None, int] | None = None
-        self.region: int | None = None
+        self.region: Region | None = None
         self.by_sequence: dict[int, int] = {}
         _all_sequences.append(self.by_sequence)
         self.node: Any = None
@@ -126,7 +127,7 @@ def user_line(frame: FrameType | None) -> tuple[CodeType | None, int]:
     return None, 0
 
 
-def place_number(module: str, code: CodeType | None, line: int, phase: Phase, region: int | None) -> int:
+def place_number(module: str, code: CodeType | None, line: int, phase: Phase, region: Region | None) -> int:
     """The number of a place, the same for equal places."""
     if code is not None:
         _code_classes.setdefault(id(code), (USER, code))
@@ -190,6 +191,11 @@ def _number_backward(forward: int) -> int:
     """A new number for the backward pass of the operators at a place."""
     place = PLACES[forward]
     return _numbered(("backward of", forward), Place(place.module, place.source, "backward", place.region))
+
+
+def in_replay(place: int, region: Region) -> int:
+    """The number of a place inside a region that is replayed there."""
+    return _numbered(("replayed", place, region), replace(PLACES[place], region=region))
 
 
 def forget_old_sequences() -> None:

@@ -241,14 +241,16 @@ def _overloads() -> Counter[str]:
 def _binding(schema: Any) -> Callable[..., Any] | None:
     """PyTorch's Python function of an operator with a single overload: nothing else can be meant by it.
 
-    It reads arguments faster than the overload does by its schema. Left out are operators with a `reduction`
-    (what it takes for one that is not given is not what the schema says) and those with lists of tensors some
-    of which may be absent (it takes no None among them).
+    It reads arguments faster than the overload does by its schema. Left out are operators with a `reduction`,
+    whose default is another than the schema says, those that take None among tensors of a list, and those
+    without results, where it returns arguments.
     """
     namespace, _, name = schema.name.partition("::")
     if namespace != "aten" or schema.overload_name.endswith("out") or _overloads()[schema.name] != 1:
         return None
-    if any(each.name == "reduction" or "Optional[Tensor]]" in str(each.type) for each in schema.arguments):
+    if not schema.returns or any(
+        each.name == "reduction" or "Optional[Tensor]]" in str(each.type) for each in schema.arguments
+    ):
         return None
     for functions in (torch._C._VariableFunctions, torch._C._nn):  # pyright: ignore
         found = getattr(functions, name, None)

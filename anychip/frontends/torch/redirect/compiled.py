@@ -13,20 +13,28 @@ from typing import Any
 import torch
 
 from anychip.frontends.torch.places import STATE
+from anychip.programs.graph import Region
 
 _numbers = count()
+#: Modes of `torch.compile` that launch whole regions at once.
+_REPLAYING = ("reduce-overhead", "max-autotune")
 
 
-def in_region(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` whose operators carry one region's number; a region inside another belongs to the outer."""
-    number = next(_numbers)
+def in_region(function: Callable[..., Any], mode: str | None = None) -> Callable[..., Any]:
+    """`function` whose operators carry one region; a region inside another belongs to the outer.
+
+    Args:
+        function: whose operators they are.
+        mode: of `torch.compile`; some modes replay what they compiled as a CUDA graph.
+    """
+    inside = Region(next(_numbers), replayed=mode in _REPLAYING)
 
     @wraps(function, updated=())
     def region(*args: Any, **kwargs: Any) -> Any:
         outer = STATE.region
         if outer is not None:
             return function(*args, **kwargs)
-        STATE.region = number
+        STATE.region = inside
         try:
             return function(*args, **kwargs)
         finally:
@@ -38,11 +46,11 @@ def in_region(function: Callable[..., Any]) -> Callable[..., Any]:
 class CompiledModule(torch.nn.Module):
     """A module whose forward pass is a region; attributes and state are the module's."""
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Any, mode: str | None = None) -> None:
         super().__init__()
         self._orig_mod = module
         self.training = module.training
-        object.__setattr__(self, "_region", in_region(module.__call__))
+        object.__setattr__(self, "_region", in_region(module.__call__, mode))
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The module's own."""
@@ -73,14 +81,14 @@ def compile_(model: Any = None, **options: Any) -> Any:
     if model is None:
         return lambda function: compile_(function, **options)
     if isinstance(model, torch.nn.Module):
-        return model if isinstance(model, CompiledModule) else CompiledModule(model)
-    region = in_region(model)
+        return model if isinstance(model, CompiledModule) else CompiledModule(model, options.get("mode"))
+    region = in_region(model, options.get("mode"))
     region._torchdynamo_orig_callable = model  # pyright: ignore
     return region
 
 
 def _compile_module(self: Any, *args: Any, **kwargs: Any) -> None:
-    self._compiled_call_impl = in_region(self._call_impl)
+    self._compiled_call_impl = in_region(self._call_impl, kwargs.get("mode"))
 
 
 def install() -> None:

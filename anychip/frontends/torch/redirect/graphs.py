@@ -9,6 +9,7 @@ graph has noted stays in memory until the graph is dropped.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count, cycle
 from typing import Any, NamedTuple
 
 import torch
@@ -16,18 +17,24 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from anychip.frontends.torch.dispatch import DEVICE
+from anychip.frontends.torch.places import current_place, in_replay
 from anychip.frontends.torch.recorder import Recorder
 from anychip.frontends.torch.redirect.names import replace
 from anychip.frontends.torch.tensor import DeviceTensor
+from anychip.programs.graph import Region
+
+#: Apart from the numbers of compiled regions.
+_numbers = count(-1, -1)
 
 
 class _Call(NamedTuple):
-    """One operator with everything it was given and made."""
+    """One operator with everything it was given and made, and the number of its place in the script."""
 
     operator: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     result: Any
+    place: int
 
 
 class _Notes(TorchDispatchMode):
@@ -41,6 +48,7 @@ class _Notes(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        place = current_place()
         written = list(_written(func, args, kwargs or {}))
         for elements in written:
             whole = elements.new_empty(0).set_(elements.untyped_storage())
@@ -48,8 +56,8 @@ class _Notes(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         made = any(type(each) is DeviceTensor for each in tree_leaves(result))
         if written or (made and not func.is_view):
-            self.calls.append(_Call(func, args, kwargs or {}, result))
-        return result
+            self.calls.append(_Call(func, args, kwargs or {}, result, place))
+        return result if func._schema.returns else None
 
     def undo(self) -> None:
         """Puts back what was written over."""
@@ -81,6 +89,7 @@ class CudaGraph:
     def __init__(self, keep_graph: bool = False) -> None:
         self._notes = _Notes()
         self._recorder: Recorder | None = None
+        self._regions = cycle(Region(next(_numbers), fuses=False, replayed=True) for _ in range(2))
 
     def capture_begin(self, pool: Any = None, capture_error_mode: str = "global", **options: Any) -> None:
         """Notes operators from now on.
@@ -103,9 +112,14 @@ class CudaGraph:
 
     def replay(self) -> None:
         """Makes the calls again, results in the same places."""
+        region = next(self._regions)  # another than the last, since that was another launch
+        records = DEVICE.recorder.records if DEVICE.recorder is not None else []
         with torch.no_grad():
             for call in self._notes.calls:
+                known = len(records)
                 again = tree_leaves(call.operator(*call.args, **call.kwargs))
+                for index in range(known, len(records)):
+                    records[index] = (*records[index][:5], in_replay(call.place, region))
                 for before, now in zip(tree_leaves(call.result), again, strict=True):
                     if type(before) is DeviceTensor and now is not before:
                         before.elements.copy_(now.elements)
