@@ -35,6 +35,8 @@ from anychip.products.validate.question import (
 COLUMNS = ("chip", "phase", "model", "batch", "seq_len", "metric", "value", "extra", "inflight", "cores")
 #: Prompts beyond so many tokens in a batch are a class of their own.
 _SHORT_PROMPT = 2048
+#: In the name of a class: prompts of more tokens, or batches of more sequences, than were measured often.
+OVER = "over"
 #: Tokens of a single prompt beyond which serving libraries divide the sequence between shards.
 _DIVIDED_PROMPT = 2048
 #: Tokens of a description from which an image is made.
@@ -154,7 +156,7 @@ def _generated(
         filled = {"input_len": said["input_len"], "output_len": _rest(row, int(said["input_len"]))}
         named = filled | dict(named)
     if "input_len" not in named:
-        raise Out("workload", "the length of the prompt is not stated", f"{kind}, prompt of unstated length")
+        raise Out("workload", "the length of the prompt is not stated", f"{kind} prompt of unknown length")
     given, made = int(float(named["input_len"])), int(float(named.get("output_len") or 1))
     shards = int(float(named["tp"])) if "tp" in named else round(number(row, "cores", least=1.0))
     longest = round(number(row, "seq_len", otherwise=float(given + made), least=1.0))
@@ -171,28 +173,16 @@ def _generated(
         token = replace(token, tokens=given, written=made // 2 + 1)
         whole = {}
     if metric.startswith("ttft"):
-        size = "to 2,048 tokens" if batch * prompt.tokens <= _SHORT_PROMPT else "beyond 2,048 tokens"
-        return _finished(row, f"{kind}, prompt {size}", prompt, common, named=named)
+        size = "to 2k" if batch * prompt.tokens <= _SHORT_PROMPT else f"{OVER} 2k"
+        return _finished(row, f"{kind} prompt {size}", prompt, common, named=named)
+    if said.get("counts") == "prompts" or ("in_plus_out" in metric and whole):
+        name = f"{kind} prompt and answer"
+        return _finished(row, name, token, common, named=named, counts_prompt=True, **whole)
     of_a_token = ("tpot", "latency_per_token", *(("latency",) if said.get("figure") == "token" else ()))
     if metric.startswith(of_a_token):
-        if said.get("counts") == "prompts":
-            return _finished(
-                row, f"{kind}, tokens of prompts and answers", token, common, named=named, counts_prompt=True,
-                **whole,
-            )  # fmt: skip
-        many = f" of more than {_MANY} sequences" if batch > _MANY else ""
-        return _finished(row, f"{kind}, output token{many}", token, common, named=named)
-    if "in_plus_out" in metric and whole:
-        return _finished(
-            row,
-            f"{kind}, tokens of prompts and answers",
-            token,
-            common,
-            named=named,
-            counts_prompt=True,
-            **whole,
-        )
-    return _finished(row, f"{kind}, output tokens a second", token, common, named=named, **whole)
+        many = f", batch {OVER} {_MANY}" if batch > _MANY else ""
+        return _finished(row, f"{kind} token{many}", token, common, named=named)
+    return _finished(row, f"{kind} answers a second", token, common, named=named, **whole)
 
 
 def _rest(row: Row, given: int) -> str:

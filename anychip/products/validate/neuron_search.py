@@ -23,7 +23,7 @@ from anychip.chips.policy import ExchangePolicy
 from anychip.compile.collective import overhead_parts
 from anychip.frontends.torch.published import ARCHITECTURES
 from anychip.operators import Collective
-from anychip.products.validate.neuron import CALLS, Served, aging
+from anychip.products.validate.neuron import CALLS, OVER, Served, aging
 from anychip.products.validate.neuron_calls import Recorded, Work
 from anychip.products.validate.neuron_contradictions import CONTRADICTED
 from anychip.products.validate.question import Question, Tell, catalogue_chip
@@ -92,7 +92,7 @@ def searched(rows: Sequence[Question], tell: Tell) -> Callable[[Chip], Chip]:
         and not row.price_usd_h
         and "tails" not in row.kind
         and CONTRADICTED not in row.kind
-        and "more than" not in row.kind
+        and not (OVER in row.kind and row.work.phase == "decode")
     ]
     if len(mine) < 2 * len(LINEAR):
         return lambda chip: chip
@@ -127,7 +127,7 @@ def _weights(rows: Sequence[Served]) -> np.ndarray:
         kind = _kind(row)
         counts[kind] = counts.get(kind, 0) + 1
     share = {"forward": 1.0} | {kind: 1 / 3 for kind in counts if kind != "forward"}
-    share |= {kind: _LONG_PROMPT / 3 for kind in counts if "beyond" in kind}
+    share |= {kind: _LONG_PROMPT / 3 for kind in counts if OVER in kind}
     return np.array([share[kind] / counts[kind] for kind in (_kind(row) for row in rows)])
 
 
