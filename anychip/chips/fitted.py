@@ -363,25 +363,6 @@ def gpu_policy(
     )
 
 
-def cpu_policy() -> Policy:
-    """Eager PyTorch on a server CPU: one parallel region per operator, cache-blocked contractions."""
-    return Policy(
-        style="eager",
-        tile=(96, 96, 64),
-        depth=2,
-        tiles=((96, 96), (96, 32), (32, 96), (32, 32), (16, 64), (8, 32), (1, 256), (1, 64)),
-        splits=(1, 2, 4, 8),
-        cache_share=0.5,
-        dispatch_s=2e-6,
-        facts={
-            "cache_share": _fact(
-                0.5, "1", Source("assumed", "half of a cache holds operands", _READ_ON), 0.25, 1.0
-            ),
-            "dispatch_s": _fact(2e-6, "s", _ASSUMED, 1e-6, 10e-6),
-        },
-    )
-
-
 def neuron_exchange(
     constants: Mapping[str, float], transfers_bytes_per_second: float | None, *, paired: bool
 ) -> ExchangePolicy:

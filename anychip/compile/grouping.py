@@ -1,8 +1,9 @@
 """The kernels of a workload, found once for all chips that fuse alike, equal ones as one object.
 
 What runs as one kernel depends on the family's way of fusing and, where graphs are compiled, on the size of
-the local memory; on nothing else of a chip. So a catalogue of chips is grouped in a handful of ways, and what
-a chip has to lower are the distinct kernels: a model of eighty equal layers has those of one.
+the local memory, or where software runs on the cores, on that of the last-level cache; on nothing else of a
+chip. So a catalogue of chips is grouped in a handful of ways, and what a chip has to lower are the distinct
+kernels: a model of eighty equal layers has those of one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from anychip.chips import Chip
 from anychip.compile.fuse import Group
-from anychip.compile.layout import local_memory
+from anychip.compile.layout import local_memory, shared_cache_bytes
 from anychip.compile.residency import kernels_of
 from anychip.operators import Form, meaning
 from anychip.programs.graph import Graph, Node, View
@@ -73,8 +74,10 @@ class Grouping:
 
 
 def _way_of_fusing(chip: Chip) -> tuple[Any, ...]:
-    if chip.policy.inline is not None:
-        return ("inline", chip.name)
+    software = chip.policy.inline
+    if software is not None:
+        cache = chip.policy.cache_share * shared_cache_bytes(chip)
+        return ("inline", cache, software.map_threshold_bytes)
     if chip.policy.style != "compiled":
         return ("eager",)
     return ("compiled", chip.memories[local_memory(chip)].capacity_bytes)

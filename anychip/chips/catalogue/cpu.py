@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 
 from anychip.arithmetic import cpu as cpu_numerics
 from anychip.blocks import DmaEngine, DotUnit, Link, Memory, VectorUnit
-from anychip.chips.catalogue.parts import GIBI, GIGA, MEBI, aliases, curve_costs, sequencer
+from anychip.chips.catalogue.cpu_software import cpu_policy, lane_costs
+from anychip.chips.catalogue.parts import GIBI, GIGA, MEBI, aliases, sequencer
 from anychip.chips.chip import Chip, Engine, Route
 from anychip.chips.energy import cpu_power
-from anychip.chips.fitted import cpu_policy
 from anychip.chips.power import Power
 from anychip.chips.sources import assumed, derived, published, recalled
 from anychip.facts import Fact
@@ -72,15 +72,11 @@ def _socket(
         latency_cycles=assumed(4, "cycle", "latency of a fused multiply-add", low=3, high=6),
         efficiency=assumed(0.8, "1", "share of peak that vendor libraries reach, judged", low=0.5, high=0.95),
     )
-    curve = assumed(20.0, "cycle", "vector instructions of a polynomial, judged", low=8.0, high=40.0)
-    longer = assumed(35.0, "cycle", "vector instructions of a longer polynomial, judged", low=15.0, high=80.0)
-    division = assumed(6.0, "cycle", "partly pipelined dividers, judged", low=3.0, high=16.0)
     unit = VectorUnit.of(
         clock_hz=clock_hz,
         lanes=published(lanes, "lane", f"{where}: {matrix_where}"),
         latency_cycles=assumed(8, "cycle", "one operation and the store of its result", low=4, high=20),
-        cost=curve_costs(simple=curve, other=longer, division=division)
-        | dict.fromkeys(("sqrt", "rsqrt", "reciprocal"), division),
+        cost=lane_costs(),
     )
     latency = assumed(
         round(90e-9 * clock_hz.value),
@@ -136,7 +132,7 @@ def _socket(
         load=Route(engine="load", links=("dram", "l3")),
         store=Route(engine="store", links=("dram", "l3")),
         sequencer=sequencer(queue_depth=32),
-        policy=cpu_policy(),
+        policy=cpu_policy(cores),
         numerics=cpu_numerics(name),
         power=power,
         facts=facts,

@@ -52,7 +52,8 @@ def time_span(chip: Chip, *, training: bool, format_name: str) -> Fact:
             return _NEURON_TRAINING if training else _NEURON
         return _NEURON_LATER
     if chip.kind == "cpu":
-        return _CALIBRATED if chip.policy.inline is not None else _CPU
+        framework = chip.policy.facts.get("operator_s.forward")
+        return _CALIBRATED if framework is not None and framework.source.kind == "measured" else _CPU
     if chip.vendor == "NVIDIA":
         return _CUDA_CORES if format_name == "fp32" else _TENSOR_CORES
     return _AMD if chip.vendor == "AMD" else _UNMEASURED

@@ -47,5 +47,8 @@ def test_equal_kernels_are_one_object() -> None:
 
 def test_chips_that_fuse_alike_share_their_kernels() -> None:
     grouping = Grouping(graph())
-    assert grouping.on(chips.by_name("h100")) is grouping.on(chips.by_name("graviton3"))
+    assert grouping.on(chips.by_name("h100")) is grouping.on(chips.by_name("mi300x"))
+    assert grouping.on(chips.by_name("graviton2")) is grouping.on(chips.by_name("graviton3")), "equal caches"
+    assert grouping.on(chips.by_name("graviton3")) is not grouping.on(chips.by_name("turin"))
+    assert grouping.on(chips.by_name("graviton3")) is not grouping.on(chips.by_name("h100"))
     assert grouping.on(chips.by_name("trn1")) is not grouping.on(chips.by_name("h100"))
