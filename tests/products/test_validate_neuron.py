@@ -14,7 +14,7 @@ from anychip import chips
 from anychip.frontends.torch.models import Phase
 from anychip.frontends.torch.published import ARCHITECTURES
 from anychip.products.validate.kinds import KINDS, reading
-from anychip.products.validate.mapping import rules
+from anychip.products.validate.mapping import rules, settled
 from anychip.products.validate.neuron import CALLS, Predictor, Served, aging, predict
 from anychip.products.validate.neuron_calls import Calls, Work
 from anychip.products.validate.neuron_search import LINEAR, Constants, found, with_constants
@@ -177,6 +177,8 @@ def test_one_long_prompt_is_divided_between_shards(tmp_path: Path) -> None:
     assert not prompt("1", "2048").divides_sequence
     assert not prompt("4", "4096").divides_sequence
     assert prompt("4", "512", "trainium2").divides_sequence
+    assert settled("neuron", ROW | {"framework": "NxD Inference"})["sequence"] == "divided"
+    assert "sequence" not in settled("neuron", ROW | {"framework": "Transformers NeuronX"})
 
 
 @pytest.mark.parametrize("phase", ["prefill", "decode", "gradients", "train"])
