@@ -6,13 +6,12 @@ optimizer where only the passes were timed.
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 
 from anychip.errors import InvalidDescription, MissingTool
+from anychip.frontends.torch.last_model import kept_last
 from anychip.frontends.torch.models import on_device
 from anychip.frontends.torch.redirect.compiled import in_region
 from anychip.programs.graph import Graph
@@ -73,7 +72,7 @@ def graph_of(call: Configured) -> Graph:
     return capture.graph()
 
 
-@lru_cache(maxsize=1)
+@kept_last
 def _model(
     name: str, fields: tuple[tuple[str, int | float | str | bool], ...], dtype: str, training: bool
 ) -> Any:
@@ -88,15 +87,6 @@ def _model(
     with torch.device("meta"):
         model = kind(config).to(getattr(torch, dtype))
     return on_device(model.train(training))
-
-
-def let_go() -> None:
-    """Frees the model that was recorded last; until then the device's memory holds it."""
-    _model.cache_clear()
-
-
-# Tensors of a model that outlived the interpreter would complain while it is torn down.
-atexit.register(let_go)
 
 
 def _known(kind: Any, fields: tuple[tuple[str, int | float | str | bool], ...]) -> Mapping[str, Any]:

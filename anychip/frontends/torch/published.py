@@ -7,14 +7,13 @@ units and vocabulary divided as Neuron divides them.
 
 from __future__ import annotations
 
-import atexit
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Literal
 
 from anychip.errors import MissingTool, unknown_name
+from anychip.frontends.torch.last_model import kept_last
 from anychip.frontends.torch.models import Phase, on_device, recorded
 from anychip.frontends.torch.parallel import exchange_results, shard_config
 from anychip.programs.graph import Graph
@@ -368,7 +367,7 @@ def _padded(tokens: int, parts: int) -> int:
     return -(-tokens // parts) * parts
 
 
-@lru_cache(maxsize=1)
+@kept_last
 def _model(name: str, shards: int, layers: int, divides_sequence: bool, trains: bool) -> Any:
     """The model on the device, without values; models that train keep everything in bf16."""
     try:
@@ -397,12 +396,3 @@ def _model(name: str, shards: int, layers: int, divides_sequence: bool, trains: 
     if shards > 1:
         exchange_results(model, kind, whole, part, shards, divides_sequence=divides_sequence)
     return on_device(model)
-
-
-def let_go() -> None:
-    """Frees the model that was recorded last; until then the device's memory holds it."""
-    _model.cache_clear()
-
-
-# Tensors of a model that outlived the interpreter would complain while it is torn down.
-atexit.register(let_go)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from anychip.chips import Chip
 from anychip.compile import Lowering
 from anychip.errors import AnychipError
-from anychip.frontends.torch.configured import Configured, graph_of, let_go
+from anychip.frontends.torch.configured import Configured, graph_of
+from anychip.frontends.torch.last_model import let_go
 from anychip.products.validate.mapping import settled
 from anychip.products.validate.operators import chip_named
 from anychip.products.validate.question import (

@@ -14,7 +14,7 @@ from typing import Any
 
 from anychip.chips import Chip
 from anychip.errors import AnychipError
-from anychip.frontends.torch.published import let_go
+from anychip.frontends.torch.last_model import let_go
 from anychip.products.validate.mapping import settled
 from anychip.products.validate.neuron_calls import Calls, Work
 from anychip.products.validate.neuron_training import Step, step_seconds

@@ -18,9 +18,10 @@ from anychip.errors import NotModelled
 from anychip.formats import by_name
 from anychip.frontends.torch.values.calls import Call, Geometry, Schema, geometry, results_of, shape_of
 from anychip.frontends.torch.values.engine import Engine, Fast
-from anychip.frontends.torch.values.evaluation import Evaluator, Ports
+from anychip.frontends.torch.values.evaluation import Evaluator
 from anychip.frontends.torch.values.exact import is_exact
 from anychip.frontends.torch.values.fused import are_independent
+from anychip.frontends.torch.values.operands import Ports
 from anychip.frontends.torch.values.stored import Store
 from anychip.operators import Attention, Contract, Form, find, meaning
 from anychip.operators.forms import Collective, Gather, Host
