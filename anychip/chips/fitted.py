@@ -25,7 +25,6 @@ _ENCODERS = Source(
     "neuron_published.csv: encoders, GPT-2, CNN and U-Net rows of inf2 and trn1 (236 rows)",
     _READ_ON,
 )
-_POWER = Source("fitted", "gpu_ops.csv: fp32 products of T4 and P4, the power-capped boards", _READ_ON)
 _ASSUMED = Source("assumed", "host time of one eager PyTorch operator on a current server CPU", _READ_ON)
 
 
@@ -63,19 +62,19 @@ TENSOR_CORE = {
 }
 #: Parameters of the DotUnit of AMD's matrix cores.
 MATRIX_CORE = {
-    "efficiency": _fact(0.787, "1", _MFMA),
-    "operand_cost": _fact(12.5, "MAC/element", _MFMA),
-    "drain_depth": _fact(42, "products", _MFMA),
+    "efficiency": _fact(0.777, "1", _MFMA, 0.70, 0.83),
+    "operand_cost": _fact(8.2, "MAC/element", _MFMA, 3.0, 16.0),
+    "drain_depth": _fact(38, "products", _MFMA, 15, 60),
     "full_results": _fact(32768, "result", _MFMA),
-    "occupancy_exponent": _fact(0.02, "1", _MFMA),
-    "wave_weight": _fact(0.16, "1", _MFMA, 0.0, 0.3),
+    "occupancy_exponent": _fact(0.02, "1", _MFMA, 0.01, 0.4),
+    "wave_weight": _fact(0.82, "1", _MFMA, 0.1, 0.9),
 }
 #: What requests for operand tiles reach of the peak of the links of memory and shared cache, by matrix engine
 #: and maker.
 OPERAND_SHARES = {
     "fma": {"dram": _fact(0.56, "1", _SIMT, 0.5, 0.7)},
     "tensor": {"dram": _fact(0.77, "1", _TENSOR, 0.7, 0.85), "l2": _fact(0.47, "1", _TENSOR)},
-    "amd": {"dram": _fact(0.48, "1", _MFMA, 0.4, 0.6), "l2": _fact(0.20, "1", _MFMA)},
+    "amd": {"dram": _fact(0.62, "1", _MFMA, 0.5, 0.8), "l2": _fact(0.156, "1", _MFMA, 0.15, 0.2)},
 }
 #: Part of the shared cache in which operands of tiles stay.
 CACHE_SHARES = {
@@ -83,11 +82,13 @@ CACHE_SHARES = {
     "tensor": _fact(0.09, "1", _TENSOR, 0.05, 0.2),
     "amd": _fact(1.0, "1", _MFMA, 0.8, 1.1),
 }
-#: Extra time for each doubling of a sum beyond so many products, where both operands lie along it: NVIDIA's
-#: chips of 16 nm, and AMD's.
+#: What long sums cost where both operands lie along them: products beyond which, doublings until every
+#: access misses the translation of addresses, and seconds that one adds for each multiply-add of the chip:
+#: NVIDIA's chips of 16 nm, its later ones, and AMD's.
 LONG_ROWS = {
-    "pascal": (4096, _fact(0.30, "1", _SIMT, 0.25, 0.4)),
-    "amd": (8192, _fact(0.49, "1", _MFMA, 0.4, 0.6)),
+    "pascal": (4096, 3, _fact(1.1e-13, "s", _SIMT, 0.8e-13, 1.3e-13)),
+    "later": (4096, 1, _fact(1.5e-14, "s", _SIMT, 0.9e-14, 1.9e-14)),
+    "amd": (8192, 5, _fact(2.1e-14, "s", _MFMA, 1.7e-14, 2.6e-14)),
 }
 #: Share of the peak that streams sustain, by memory; the first product with HBM2 is like GDDR.
 STREAM_EFFICIENCY = {
@@ -145,8 +146,22 @@ REGISTER_LOAD_BYTES_PER_CYCLE = {
     "amd": _fact(12.4, "byte/cycle", _ROWS, 4.5, 24.0),
 }
 #: What the board's power limit leaves to arithmetic: joules of one flop that is executed, padding included,
-#: at 12 nm, scaled with the node; and watts of a square millimetre of silicon that flow without it.
-SIMT_J_PER_FLOP = _fact(9.67e-12, "J/flop at 12 nm", _POWER, 9.0e-12, 14.3e-12)
+#: at 12 nm, scaled with the node; and watts of a square millimetre that flow without it. Neither is
+#: searched: T4 is the only board whose products its limit decides, so that nothing else could find them.
+SIMT_J_PER_FLOP = Fact(
+    12.9e-12,
+    "J/flop at 12 nm",
+    Source(
+        "derived",
+        "NVIDIA V100 PCIe datasheet: 250 W and 14.1 Tflop/s of fp32, less static power and 40 W of HBM2 at "
+        "its bandwidth (O'Connor et al., MICRO 2017: 29 W of devices; the rest for controllers, judged)",
+        _READ_ON,
+    ),
+    9.0e-12,
+    16.0e-12,
+)
+#: TSMC's 12 nm is its 16 nm process: GP100 and GV100 hold 25 million transistors a square millimetre each.
+_FINEST_OF_16_NM = 12
 TENSOR_J_PER_FLOP = _fact(
     1.6e-12,
     "J/flop at 12 nm",
@@ -158,7 +173,17 @@ TENSOR_J_PER_FLOP = _fact(
     1.2e-12,
     3.2e-12,
 )
-STATIC_W_PER_MM2 = _fact(0.060, "W/mm2", _POWER, 0.03, 0.07)
+STATIC_W_PER_MM2 = Fact(
+    0.035,
+    "W/mm2",
+    Source(
+        "assumed",
+        "20 to 50 W that boards with dies of 550 to 830 mm2 draw at full clock without work",
+        _READ_ON,
+    ),
+    0.02,
+    0.07,
+)
 
 _EVENTS = Source("fitted", "gpu_ops.csv: event-timed eager calls, by operator class", _READ_ON)
 _PAGED = Source(
@@ -181,8 +206,8 @@ IDLE_DISPATCH_S = {
         "attention token": _fact(0.25e-6, "s", _PAGED, 0.2e-6, 0.36e-6),
     },
     "amd": {
-        "linear": _fact(41e-6, "s", _EVENTS),
-        "bmm": _fact(44e-6, "s", _EVENTS),
+        "linear": _fact(36.5e-6, "s", _EVENTS),
+        "bmm": _fact(33.6e-6, "s", _EVENTS),
         "matmul": _fact(28e-6, "s", _EVENTS),
         "softmax": _fact(20e-6, "s", _EVENTS),
         "layernorm": _fact(23.2e-6, "s", _EVENTS),
@@ -260,7 +285,6 @@ def sustained_macs(
     cores: int,
     clock_hz: float,
     joules: Fact,
-    static_w_per_mm2: float | None = None,
 ) -> Fact:
     """Multiply-adds per cycle and core that the power limit of a board sustains.
 
@@ -271,11 +295,9 @@ def sustained_macs(
         cores: multiprocessors.
         clock_hz: of the unit.
         joules: of one flop at 12 nm.
-        static_w_per_mm2: that flow without arithmetic; None: as fitted.
     """
-    leaked = (STATIC_W_PER_MM2.value if static_w_per_mm2 is None else static_w_per_mm2) * die_mm2
-    watts = max(0.1 * limit_w, limit_w - leaked)
-    macs = watts / (node_nm / 12) / 2 / (cores * clock_hz)
+    watts = max(0.1 * limit_w, limit_w - STATIC_W_PER_MM2.value * die_mm2)
+    macs = watts / (min(node_nm, _FINEST_OF_16_NM) / 12) / 2 / (cores * clock_hz)
     low, high = joules.range
     return Fact(macs / joules.value, "mac/cycle", joules.source, macs / high, macs / low)
 
@@ -316,7 +338,7 @@ def gpu_policy(
         cluster: multiprocessors that fetch shared operands together.
     """
     tensor, menu = "amd" if maker == "amd" else "tensor", _BATCHED_TILES[batched_menu]
-    limit, cost = LONG_ROWS[long_rows] if long_rows else (0, None)
+    limit, doublings, cost = LONG_ROWS[long_rows] if long_rows else (0, 1, None)
     shares = {"fma": CACHE_SHARES["fma"]} | ({"tensor": CACHE_SHARES[tensor]} if tensor_cores else {})
     facts = {
         "dispatch_s": _fact(5e-6, "s", _ASSUMED, 3e-6, 12e-6),
@@ -332,7 +354,7 @@ def gpu_policy(
     facts |= {f"idle_dispatch_s.{name}": fact for name, fact in idle.items()}
     facts |= {f"cache_shares.{name}": fact for name, fact in shares.items()}
     if cost is not None:
-        facts["long_row_cost"] = cost
+        facts["long_row_s"] = cost
     return Policy(
         style="eager",
         tile=(128, 128, 32),
@@ -354,7 +376,9 @@ def gpu_policy(
         cache_shares={name: fact.value for name, fact in shares.items()},
         cluster=cluster,
         long_row=limit,
-        long_row_cost=cost.value if cost else 0.0,
+        long_row_s=cost.value if cost else 0.0,
+        long_row_doublings=doublings,
+        batch_blind=maker == "amd",
         dispatch_s=5e-6,
         idle_dispatch_s={name: fact.value for name, fact in idle.items()},
         traced_dispatch=TRACED_DISPATCH[maker].value,

@@ -51,9 +51,12 @@ class Policy:
         splits: into how many parts the library may cut the depth of one sum.
         batched_tiles: the menu for products of batches, by matrix engine; the others take `tiles`.
         cluster: neighbouring cores that fetch an operand which their tiles share once, together.
-        long_row: products of one sum beyond which operands that both lie along it are fetched more slowly;
-            0 if never.
-        long_row_cost: part of the time that every doubling beyond adds, up to five of them.
+        long_row: products of one 32-bit sum beyond which operands that both lie along it are fetched more
+            slowly; 0 if never.
+        long_row_s: time that every doubling beyond adds for each multiply-add of the chip: rows far apart
+            miss the translation of addresses, which serves all cores.
+        long_row_doublings: after which every access misses, so that nothing more is added.
+        batch_blind: whether the library chooses the tiles of a batch as if it was one problem.
         core_threads: threads that a core keeps in flight in row-wise kernels.
         row_access: instructions of a thread for one access and what is done with it, in row-wise kernels; 0
             if nothing is known of them.
@@ -111,7 +114,9 @@ class Policy:
     )
     cluster: int = 1
     long_row: int = 0
-    long_row_cost: float = 0.0
+    long_row_s: float = 0.0
+    long_row_doublings: int = 1
+    batch_blind: bool = False
     cache_share: float = 0.5
     cache_shares: Mapping[str, float] = field(default_factory=dict[str, float])
     graph_cores: int = 0

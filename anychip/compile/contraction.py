@@ -104,24 +104,26 @@ def contraction(
         Access(operand, groups) for operand in (form.left, form.right, form.result, *form.extras)
     )
     demand = demand_of(chip, (form, *epilogue), tuple(items))
-    fixed = _long_row_ticks(chip, form, problem, unit.macs_per_cycle(problem.format) * chip.clock_of(unit))
+    fixed = _long_row_ticks(chip, form, problem)
     launches = 1 + (tiling.splits > 1)
     return Nest("contract", accesses, buffers, tuple(items), demand, launches=launches, fixed_ticks=fixed)
 
 
-def _long_row_ticks(
-    chip: Chip, form: Contract, problem: Problem, macs_per_second: float
-) -> tuple[tuple[str, int], ...]:
-    """Time that long sums add where both operands lie along them, as far as the policy knows of it."""
+def _long_row_ticks(chip: Chip, form: Contract, problem: Problem) -> tuple[tuple[str, int], ...]:
+    """Time that long sums add where both operands lie along them, as far as the policy knows of it.
+
+    Tiles of 32-bit operands are fetched in pieces of 32 bytes, each from another row; pieces of narrower
+    operands are as long, but hold more products.
+    """
     limit = chip.policy.long_row
-    if not limit or problem.k <= limit or problem.copies > 1:
+    if not limit or problem.k <= limit or problem.copies > 1 or problem.element < 4:
         return ()
     along = (each.strides[-1] if each.strides else 0 for each in (form.left, form.right))
     if any(stride != 1 for stride in along):
         return ()
-    doublings = min(5.0, log2(problem.k / limit))
-    seconds = problem.m * problem.n * problem.k / (macs_per_second * chip.cores)
-    return (("long rows", ceil(seconds * chip.policy.long_row_cost * doublings * chip.clock_hz)),)
+    doublings = min(float(chip.policy.long_row_doublings), log2(problem.k / limit))
+    seconds = problem.m * problem.n * problem.k * chip.policy.long_row_s * doublings
+    return (("long rows", ceil(seconds * chip.clock_hz)),)
 
 
 def _engine_of(chip: Chip, form: Contract, format_name: str) -> str:

@@ -43,6 +43,13 @@ class Problem(NamedTuple):
     element: float
     format: str
 
+    def alone(self) -> Problem:
+        """One problem of the batch."""
+        left, right, result = (
+            size // self.copies for size in (self.left_bytes, self.right_bytes, self.result_bytes)
+        )
+        return self._replace(copies=1, left_bytes=left, right_bytes=right, result_bytes=result)
+
 
 class Tiling(NamedTuple):
     """Result tiles of m x n, k products a step, every sum cut into `splits`."""
@@ -126,6 +133,7 @@ def choose(chip: Chip, problem: Problem) -> Tiling:
     menu = chip.policy.tiles or (chip.policy.tile[:2],)
     if problem.copies > 1:
         menu = chip.policy.batched_tiles.get(chip.multiplier(problem.format), menu)
+        problem = problem.alone() if chip.policy.batch_blind else problem
     best: tuple[float, Tiling] | None = None
     for m, n in menu:
         step = _step(chip, m, n, problem)

@@ -190,7 +190,7 @@ def build(board: Board, generation: Generation, *, vendor: str, numerics: Numeri
             tensor_cores=generation.tensor is not None,
             maker=generation.matrix_cores,
             batched_menu=generation.batched_menu,
-            long_rows=generation.long_rows,
+            long_rows=generation.long_rows or ("later" if vendor == "NVIDIA" else None),
             core_threads=generation.threads,
             cache_parts=generation.l2_parts,
             cluster=generation.cluster,

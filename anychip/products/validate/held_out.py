@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from anychip.blocks import DmaEngine, DotUnit
+from anychip.blocks import DmaEngine
 from anychip.chips import Chip, Engine
 from anychip.chips import fitted as catalogue
-from anychip.chips.fitted import sustained_macs
 from anychip.facts import Fact
 from anychip.products.validate.operators import Call, Replay, seconds_of
 from anychip.products.validate.question import Question, Tell, catalogue_chip
@@ -34,7 +33,7 @@ class Constant:
     """A fitted constant and where it stands in a chip.
 
     Args:
-        place: ``engine ENGINE FIELD [KEY]``, ``link LINK``, ``policy FIELD [KEY]`` or ``power NAME``.
+        place: ``engine ENGINE FIELD [KEY]``, ``link LINK`` or ``policy FIELD [KEY]``.
         fact: its value in the catalogue.
         bounds: of the search.
     """
@@ -85,12 +84,12 @@ class Family:
                 if catalogue.STREAM_EFFICIENCY[path[1]].value == chip.links[path[0]].efficiency:
                     rate = min(1.0, link.efficiency * factor)
                     changes["links"][path[0]] = dataclasses.replace(link, efficiency=rate)
+            elif where == "policy" and path[0] == "long_row_s":
+                if chip.policy.long_row_s == catalogue.LONG_ROWS[path[1]][2].value:
+                    policy[path[0]] = values[constant.place]
             elif where == "policy":
                 old = policy.get(path[0], getattr(chip.policy, path[0]))
                 policy[path[0]] = _scaled(old, path[1:], factor)
-        power = {c.place.split()[1]: values[c.place] for c in self.constants if c.place.startswith("power")}
-        if power:
-            changes["engines"] = _powered(chip, changes["engines"], power)
         return chip.altered(policy=dataclasses.replace(chip.policy, **policy), facts=chip.facts, **changes)
 
 
@@ -109,23 +108,6 @@ def _scaled_engine(engine: Engine, path: Sequence[str], factor: float) -> Engine
     if isinstance(block, DmaEngine) and isinstance(value, dict):
         value = {name: min(1.0, share) for name, share in value.items()}  # pyright: ignore
     return Engine(block=dataclasses.replace(block, **{path[0]: value}), queue_depth=engine.queue_depth)
-
-
-def _powered(chip: Chip, engines: dict[str, Engine], power: Mapping[str, float]) -> dict[str, Engine]:
-    """Engines with what the power limit sustains at other constants."""
-    unit = engines["fma"].block
-    assert isinstance(unit, DotUnit)  # noqa: S101 - of every GPU
-    limit = sustained_macs(
-        limit_w=chip.facts["tdp_w"].value,
-        die_mm2=chip.facts["die_mm2"].value,
-        node_nm=chip.facts["process_nm"].value,
-        cores=chip.cores,
-        clock_hz=chip.clock_of(unit),
-        joules=dataclasses.replace(catalogue.SIMT_J_PER_FLOP, value=power["joules"], low=None, high=None),
-        static_w_per_mm2=power["static"],
-    )
-    block = dataclasses.replace(unit, sustained={"fp32": limit.value})
-    return engines | {"fma": Engine(block=block, queue_depth=engines["fma"].queue_depth)}
 
 
 def _unit(engine: str, facts: Mapping[str, Fact], joint: bool = True) -> tuple[Constant, ...]:
@@ -180,6 +162,7 @@ _LATENCY = Bounds(0.7e-6, 0.2e-6, 6e-6)
 _SHARE = Bounds(0.8, 0.4, 1.0)
 _MATMUL = frozenset({"linear", "bmm", "matmul"})
 _CACHE = Bounds(0.5, 0.05, 1.2)
+_MISSES = Bounds(4e-14, 2e-15, 4e-13)
 FAMILIES = (
     Family(
         "fp32 products on CUDA cores", "NVIDIA", _MATMUL, frozenset({"fp32"}),
@@ -188,9 +171,10 @@ FAMILIES = (
             *_stage("fma", catalogue.OPERAND_SHARES["fma"]),
             *_idle("nvidia", "linear", "bmm"),
             Constant("policy cache_shares fma", catalogue.CACHE_SHARES["fma"], _CACHE),
-            Constant("policy long_row_cost", catalogue.LONG_ROWS["pascal"][1], Bounds(0.2, 0.02, 1.0)),
-            Constant("power joules", catalogue.SIMT_J_PER_FLOP, Bounds(10e-12, 4e-12, 25e-12)),
-            Constant("power static", catalogue.STATIC_W_PER_MM2, Bounds(0.03, 0.005, 0.1)),
+            *(
+                Constant(f"policy long_row_s {key}", catalogue.LONG_ROWS[key][2], _MISSES)
+                for key in ("pascal", "later")
+            ),
         ),
     ),
     Family(
@@ -208,7 +192,7 @@ FAMILIES = (
             *_stage("tensor", catalogue.OPERAND_SHARES["amd"]),
             *_idle("amd", "linear", "bmm"),
             Constant("policy cache_shares tensor", catalogue.CACHE_SHARES["amd"], _CACHE),
-            Constant("policy long_row_cost", catalogue.LONG_ROWS["amd"][1], Bounds(0.2, 0.02, 1.0)),
+            Constant("policy long_row_s amd", catalogue.LONG_ROWS["amd"][2], _MISSES),
         ),
     ),
     Family(
