@@ -73,7 +73,7 @@ MATRIX_CORE = {
 #: and maker.
 OPERAND_SHARES = {
     "fma": {"dram": _fact(0.56, "1", _SIMT, 0.5, 0.7)},
-    "tensor": {"dram": _fact(0.77, "1", _TENSOR, 0.7, 0.85), "l2": _fact(0.47, "1", _TENSOR)},
+    "tensor": {"dram": _fact(0.77, "1", _TENSOR, 0.7, 0.85), "l2": _fact(0.9, "1", _TENSOR, 0.47, 1.0)},
     "amd": {"dram": _fact(0.62, "1", _MFMA, 0.5, 0.8), "l2": _fact(0.156, "1", _MFMA, 0.15, 0.2)},
 }
 #: Part of the shared cache in which operands of tiles stay.

@@ -79,7 +79,7 @@ def contraction(
     )
     across = (problem.copies, -(-problem.m // tiling.m), -(-problem.n // tiling.n), tiling.splits)
     names = ("b", "m", "n", "s")
-    grid = Grid(tuple(zip(names, across, strict=True)), body, resident=resident)
+    grid = Grid(tuple(zip(names, across, strict=True)), body, resident=resident, interleaved=True)
     items: list[Item] = [grid]
     if tiling.splits > 1:
         items.append(_joined_parts(chip, problem, tiling))

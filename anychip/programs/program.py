@@ -141,12 +141,15 @@ class Grid:
         overlap: whether a core's next iteration may start while the last one drains.
         resident: how many iterations a core keeps in flight to hide latencies; the last ones may have fewer
             companions, and then run slower (`MatrixEngine.slowdown`).
+        interleaved: whether iterations of the last wave share links while they are in flight together;
+            otherwise those that only some cores have come after the others.
     """
 
     variables: tuple[tuple[str, int], ...]
     body: tuple[Item, ...]
     overlap: bool = True
     resident: int = 1
+    interleaved: bool = False
 
     @property
     def count(self) -> int:

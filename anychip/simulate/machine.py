@@ -445,10 +445,14 @@ def _run_grid(machine: Machine, grid: Grid) -> None:
     whole = Crowd(grid.resident, grid.resident)
     filled = rest / (cores * companions) if companions else 1.0
     tail = Crowd(companions, grid.resident, filled, first=not full)
-    # The tiles of the last wave are in flight together: links serve all of them at once, and the core that
-    # holds most of them stands for its time.
-    shared = Fraction(rest, companions) if companions else Fraction(0)
-    for count, sharers, crowd in ((full * grid.resident, Fraction(cores), whole), (companions, shared, tail)):
+    waves, last = divmod(rest, cores)
+    parts = [(full * grid.resident, Fraction(cores), whole)]
+    if grid.interleaved and companions:
+        # Links serve all tiles of the last wave at once; the core that holds most of them gives its time.
+        parts.append((companions, Fraction(rest, companions), tail))
+    else:
+        parts += [(waves, Fraction(cores), tail), (1 if last else 0, Fraction(last), tail)]
+    for count, sharers, crowd in parts:
         if not count:
             continue
         body = machine.resolve(grid.body, sharers, crowd)
