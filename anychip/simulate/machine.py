@@ -31,6 +31,9 @@ from anychip.errors import InvalidDescription
 from anychip.programs.program import Grid, Instruction, Item, Loop, Nest, Slot
 from anychip.simulate.trace import EngineTime, Span
 
+#: How the rate of a core's requests grows with the tiles that make them: as the square root, assumed, between
+#: queueing behind each other and not noticing each other.
+_OVERLAP = 0.5
 #: Iterations of one loop after which a state that never repeated is extrapolated.
 REPEAT_LIMIT = 4096
 
@@ -343,10 +346,10 @@ def uncontended_ticks(chip: Chip, instruction: Instruction, crowd: Crowd | None 
 
 
 def _transfer_ticks(chip: Chip, block: DmaEngine, instruction: Instruction, tiles: int) -> tuple[int, int]:
-    """Busy and latency of a transfer; requests of several tiles in flight on a core add up."""
+    """Busy and latency of a transfer; requests of several tiles in flight on a core overlap in part."""
     size = max((size for _, size in instruction.traffic), default=0)
     rate = block.bytes_per_second
-    busy = 0 if rate is None else rate_ticks(chip.clock_hz, tiles * rate, size)
+    busy = 0 if rate is None else rate_ticks(chip.clock_hz, rate * tiles**_OVERLAP, size)
     held = instruction.extents[1] if len(instruction.extents) > 1 else 0
     return max(1, busy, held), block.startup_cycles
 

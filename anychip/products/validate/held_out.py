@@ -142,11 +142,6 @@ def _idle(maker: str, *classes: str) -> tuple[Constant, ...]:
 def _rows(maker: str) -> tuple[Constant, ...]:
     waits = catalogue.ROW_WAITS[maker]
     return (
-        Constant(
-            "engine load bytes_per_second",
-            catalogue.REGISTER_LOAD_BYTES_PER_CYCLE[maker],
-            Bounds(16.0, 4.0, 64.0),
-        ),
         Constant("policy row_access", waits["row_access"], Bounds(15.0, 4.0, 60.0)),
         Constant("policy row_start", waits["row_start"], Bounds(10.0, 2.0, 60.0)),
         Constant("policy row_rest", waits["row_rest"], Bounds(1.0, 0.3, 3.0)),
