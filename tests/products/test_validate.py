@@ -296,6 +296,12 @@ def test_intervals_widen_with_biases_and_with_fewer_chips() -> None:
     assert intervals(_biased([0.0] * 3, 0.1, rows=6)) == []
 
 
+def test_one_chip_far_from_all_others_does_not_decide_the_interval() -> None:
+    (span,) = intervals(_biased([-0.05, 0.0, 0.05, 0.0, 0.02, 2.0], 0.05))
+    assert log(span.high / span.low) < 0.6
+    assert span.held == pytest.approx(5 / 6, abs=0.05)
+
+
 def test_models_are_the_groups_where_models_were_left_out() -> None:
     rows = [
         _measured("a", m, 1.0 + m / 100, 1.0, family=f"model{m % 5}", kind="encoders", file="n.csv")

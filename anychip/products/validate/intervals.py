@@ -23,6 +23,7 @@ _FEWEST = 20
 #: Groups whose biases say enough by themselves; degrees of freedom that the pooled spread of biases has for
 #: fewer, and that spread where no other class has one (natural logarithm).
 _ENOUGH, _PRIOR, _USUAL = 4, 2, 0.1
+_FAR = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,14 @@ def span(groups: _Groups, pooled: float) -> tuple[float, float]:
 
 
 def _biases(groups: _Groups) -> list[float]:
-    return [median(errors) for errors in groups.values()]
+    """Of every group; one far from all others counts as far as `_FAR` deviations of theirs."""
+    found = [median(errors) for errors in groups.values()]
+    centre = median(found)
+    # 1.4826 times the median distance is the deviation of a normal distribution.
+    far = _FAR * 1.4826 * median(abs(bias - centre) for bias in found)
+    if len(found) < _ENOUGH or not far:
+        return found
+    return [min(centre + far, max(centre - far, bias)) for bias in found]
 
 
 def _within(groups: _Groups, biases: Sequence[float]) -> float:
