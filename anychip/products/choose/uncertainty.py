@@ -29,14 +29,14 @@ _MEASURED = {
     "16 bits": frozenset({"a100", "a40"}),
 }
 _KNOWN_CHIP = {
-    "fp32": _held_out(0.90, 1.14, "43 calls of four models in fp32, models left out (gpu_models.csv)"),
-    "16 bits": _held_out(0.87, 1.20, "314 fp16 products of seven models, models left out (gpu_ops.csv)"),
+    "fp32": _held_out(0.91, 1.13, "43 calls of four models in fp32, models left out (gpu_models.csv)"),
+    "16 bits": _held_out(0.89, 1.19, "314 fp16 products of seven models, models left out (gpu_ops.csv)"),
 }
 _OTHER_CHIP = {
     "fp32": _held_out(
-        0.88, 1.35, "43 calls of models in fp32 on seven GPUs, chips left out (gpu_models.csv)"
+        0.88, 1.32, "43 calls of models in fp32 on seven GPUs, chips left out (gpu_models.csv)"
     ),
-    "16 bits": _held_out(0.75, 1.45, "314 fp16 products on A100 and A40, chips left out (gpu_ops.csv)"),
+    "16 bits": _held_out(0.79, 1.41, "314 fp16 products on A100 and A40, chips left out (gpu_ops.csv)"),
 }
 _AMD = _judged(1.6, "AMD's GPUs were measured in fp32 alone")
 _NEURON = _judged(
