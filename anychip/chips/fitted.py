@@ -140,6 +140,15 @@ POWER_CYCLES = {
         165.0, 190.0,
     ),
 }  # fmt: skip
+#: On ROCm a thread of the kernel for gradients of gain and shift reads neighbouring columns one after the
+#: other, and its cache loses them in between.
+COLUMN_FETCHES = _fact(
+    3.0,
+    "1",
+    Source("fitted", "gpu_ops.csv: fp32 layernorm backward of MI100 and MI210 (9 rows), by hand", _READ_ON),
+    2.2,
+    4.0,
+)
 #: Bytes a cycle that one SM loads into registers: loads in flight over their latency, not the port, limit it.
 REGISTER_LOAD_BYTES_PER_CYCLE = {
     "nvidia": _fact(13.0, "byte/cycle", _ROWS, 6.0, 64.0),
@@ -350,6 +359,8 @@ def gpu_policy(
     }
     idle = IDLE_DISPATCH_S["amd" if maker == "amd" else "nvidia"]
     waits = ROW_WAITS["amd" if maker == "amd" else "nvidia"]
+    if maker == "amd":
+        facts["column_fetches"] = COLUMN_FETCHES
     facts |= waits | {"traced_dispatch": TRACED_DISPATCH[maker]}
     facts |= {f"idle_dispatch_s.{name}": fact for name, fact in idle.items()}
     facts |= {f"cache_shares.{name}": fact for name, fact in shares.items()}
@@ -372,6 +383,7 @@ def gpu_policy(
         row_hit_none=waits["row_hit_none"].value,
         row_block=_NORMALISING_THREADS[maker],
         row_kept_bytes=_KEPT_ROW_BYTES[maker],
+        column_fetches=COLUMN_FETCHES.value if maker == "amd" else 1.0,
         cache_share=CACHE_SHARES["fma"].value,
         cache_shares={name: fact.value for name, fact in shares.items()},
         cluster=cluster,

@@ -63,6 +63,8 @@ class Policy:
         row_start: accesses that starting a thread on a row and joining it with the others stand for.
         row_rest: what an access of single elements costs, beside one of 16 bytes.
         row_block: threads that normalise one row.
+        column_fetches: how often sums of two operands over their columns, as of gain and shift of a
+            normalisation, fetch them.
         row_kept_bytes: rows of softmax shorter than that are copied to the local memory, and blocks are as
             large as they can be; 0: they are walked again, by blocks of which every thread has two accesses.
         row_cache_share: part of the shared cache in which one core finds its rows again.
@@ -104,6 +106,7 @@ class Policy:
     row_start: float = 0.0
     row_rest: float = 1.0
     row_block: int = 128
+    column_fetches: float = 1.0
     row_kept_bytes: int = 0
     row_cache_share: float = 1.0
     row_hit_all: float = 0.45

@@ -35,6 +35,7 @@ class RowKernel(NamedTuple):
         missed: part of a row that a later walk does not find in caches.
         launches: kernels that the library makes of it.
         copied: whether an elementwise product is written first and read by the walks.
+        fetched: how often a walk fetches what it reads.
     """
 
     in_flight: int
@@ -43,6 +44,7 @@ class RowKernel(NamedTuple):
     missed: float
     launches: int = 1
     copied: bool = False
+    fetched: float = 1.0
     in_registers: bool = False
 
 
@@ -68,7 +70,10 @@ def row_kernel(chip: Chip, form: Rows, length: int, size: float, row_bytes: floa
     missed = _missed(chip, form, in_flight * row_bytes, row_bytes)
     kept = product and length <= _REGISTER_ROW and length * size <= _REGISTER_ROW_BYTES
     ticks = _ticks(chip, policy.row_block, walks * accesses)
-    return RowKernel(in_flight, kept, ticks, missed, 1 + (product or not vectors), product)
+    tables = [operand for operand in whole if operand.distinct >= form.count * length]
+    columns = len(tables) == 2 and walks == 1 and all(operand.strides[-1] != 1 for operand in tables)
+    fetched = policy.column_fetches if columns else 1.0
+    return RowKernel(in_flight, kept, ticks, missed, 1 + (product or not vectors), product, fetched)
 
 
 def _softmax(chip: Chip, form: Rows, length: int, size: float, row_bytes: float, walks: int) -> RowKernel:

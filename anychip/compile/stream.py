@@ -292,7 +292,7 @@ def _rows(chip: Chip, form: Rows) -> Stream:
     pieces = -(-count // per_piece)
     held = kernel.ticks * per_piece
     times = 2 if kernel.copied else 1
-    read, stored = times * moved.read_bytes, times * moved.written_bytes
+    read, stored = times * kernel.fetched * moved.read_bytes, times * moved.written_bytes
     streams = [Walk(read, read, steps[0], held)]
     for index, operations in enumerate(steps[1:], start=1):
         reads = moved.read_bytes if index <= again else 0.0

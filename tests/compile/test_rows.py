@@ -107,3 +107,14 @@ def test_more_bandwidth_is_never_slower() -> None:
             chip = chips.by_name(name)
             times.append(Player(chip).span(nest(name, op, 16384, length)).ticks / chip.clock_hz)
         assert times[1] <= times[0]
+
+
+def test_gain_and_shift_are_fetched_again_and_again_on_rocm() -> None:
+    form = Lowering(chips.by_name("mi210")).forms(nodes_of("layernorm_backward", "fp32", 1, 4096, 1024, 1)[0])
+    for name, fetched in (("mi210", 3.0), ("v100", 1.0)):
+        chip = chips.by_name(name)
+        sums = form[1]
+        assert isinstance(sums, Rows)
+        assert row_kernel(chip, sums, 4096, 4, 2 * 4096 * 4).fetched == fetched
+        assert isinstance(form[0], Rows)
+        assert row_kernel(chip, form[0], 1024, 4, 2 * 1024 * 4).fetched == 1.0
