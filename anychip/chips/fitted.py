@@ -318,6 +318,8 @@ _NORMALISING_THREADS = {"nvidia": 128, "amd": 256}
 _KEPT_ROW_BYTES = {"nvidia": 0, "amd": 65536}
 _TILES = ((128, 128), (128, 64), (64, 128), (64, 64), (128, 32), (32, 128), (64, 32), (32, 64), (32, 32))
 _LARGE_TILES = ((256, 128), (128, 256))
+#: Of hipBLASLt on CDNA 3 and later: AMD's tuning guides for MI300X name its kernels MT256x256x64.
+_LARGEST_TILES = ((256, 256),)
 _WIDE_TILES = ((256, 64), (64, 256))
 _THIN_TILES = ((64, 16), (16, 64), (128, 16), (16, 128))
 #: What libraries have for batches on CUDA cores, by `Generation.batched_menu`.
@@ -334,6 +336,7 @@ def gpu_policy(
     core_threads: int = 2048,
     cache_parts: int = 1,
     cluster: int = 1,
+    largest_tiles: bool = False,
 ) -> Policy:
     """Eager PyTorch on a GPU: one kernel per operator, libraries that choose among tiles and depth splits.
 
@@ -345,6 +348,7 @@ def gpu_policy(
         core_threads: that a multiprocessor holds.
         cache_parts: parts of the shared cache, each of which serves its own multiprocessors.
         cluster: multiprocessors that fetch shared operands together.
+        largest_tiles: whether tiles of 256 x 256 results are on the menu.
     """
     tensor, menu = "amd" if maker == "amd" else "tensor", _BATCHED_TILES[batched_menu]
     limit, doublings, cost = LONG_ROWS[long_rows] if long_rows else (0, 1, None)
@@ -370,7 +374,9 @@ def gpu_policy(
         style="eager",
         tile=(128, 128, 32),
         depth=3,
-        tiles=_TILES + (_LARGE_TILES + _WIDE_TILES + _THIN_TILES if tensor_cores else _WIDE_TILES),
+        tiles=_TILES
+        + (_LARGE_TILES + _WIDE_TILES + _THIN_TILES if tensor_cores else _WIDE_TILES)
+        + (_LARGEST_TILES if largest_tiles else ()),
         batched_tiles={"fma": menu} if menu else {},
         splits=_SPLITS,
         operand_engine="stage",

@@ -59,6 +59,7 @@ CDNA3 = Generation(
     matrix_cores="amd",
     l1_kib=32,
     die_mm2=920,
+    largest_tiles=True,
 )  # fmt: skip
 CDNA4 = Generation(
     title="CDNA 4, as listed in stas00/ml-engineering",
@@ -74,6 +75,9 @@ CDNA4 = Generation(
     matrix_cores="amd",
     l1_kib=32,
     die_mm2=880,
+    # Taken as doubled with the matrix cores, as the read rate of local memory was.
+    cache_port_bytes=128,
+    largest_tiles=True,
 )  # fmt: skip
 
 _BOARDS: tuple[tuple[Board, Generation], ...] = (

@@ -74,6 +74,8 @@ class Generation:
         batched_menu: which result tiles libraries have for batches on the vector pipes: 128 x 128 alone,
             flat ones too, or all.
         long_rows: which cost long sums have, a key of `LONG_ROWS`.
+        cache_port_bytes: of one multiprocessor from the shared cache, a cycle.
+        largest_tiles: whether libraries have tiles of 256 x 256 results for its matrix cores.
     """
 
     title: str
@@ -94,6 +96,8 @@ class Generation:
     paired: bool = False
     batched_menu: Literal["square", "flat", "all"] = "square"
     long_rows: str | None = None
+    cache_port_bytes: int = CACHE_PORT_BYTES_PER_CYCLE
+    largest_tiles: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +186,7 @@ def build(board: Board, generation: Generation, *, vendor: str, numerics: Numeri
             ),
             "dram": Memory.of(capacity_bytes=facts["memory_bytes"], level="main"),
         },
-        links=_links(board, clock.value),
+        links=_links(board, generation, clock.value),
         load=Route(engine="load", links=("dram", "l2")),
         store=Route(engine="store", links=("dram", "l2")),
         sequencer=sequencer(queue_depth=8, launch_s=LAUNCH_S, clock_hz=clock.value),
@@ -194,6 +198,7 @@ def build(board: Board, generation: Generation, *, vendor: str, numerics: Numeri
             core_threads=generation.threads,
             cache_parts=generation.l2_parts,
             cluster=generation.cluster,
+            largest_tiles=generation.largest_tiles,
         ),
         numerics=numerics,
         power=gpu_power(
@@ -355,12 +360,13 @@ def _transfer_engines(board: Board, generation: Generation, clock_hz: float) -> 
     }
 
 
-def _links(board: Board, clock_hz: float) -> dict[str, Link]:
+def _links(board: Board, generation: Generation, clock_hz: float) -> dict[str, Link]:
     kind = "gddr" if board.memory.startswith("GDDR") else "hbm"
     if board.name.startswith("mi"):
         kind = "amd-hbm"
     elif kind == "hbm" and board.year < 2017:
         kind = "gddr"
+    port = board.units * clock_hz * generation.cache_port_bytes
     return {
         "dram": Link.of(
             bytes_per_second=published(board.bandwidth_gb * GIGA, "byte/s", board.where),
@@ -369,11 +375,11 @@ def _links(board: Board, clock_hz: float) -> dict[str, Link]:
         ),
         "l2": Link.of(
             bytes_per_second=derived(
-                board.units * clock_hz * CACHE_PORT_BYTES_PER_CYCLE,
+                port,
                 "byte/s",
-                f"{CACHE_PORT_BYTES_PER_CYCLE} bytes a cycle and multiprocessor, at boost clock",
-                low=0.5 * board.units * clock_hz * CACHE_PORT_BYTES_PER_CYCLE,
-                high=board.units * clock_hz * CACHE_PORT_BYTES_PER_CYCLE,
+                f"{generation.cache_port_bytes} bytes a cycle and multiprocessor, at boost clock",
+                low=0.5 * port,
+                high=port,
             ),
             efficiency=CACHE_EFFICIENCY,
             shared=True,
