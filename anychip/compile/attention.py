@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import ceil
 
 from anychip.arithmetic.recipe import Recipe, Step
+from anychip.blocks import OuterProductArray
 from anychip.chips import Chip
 from anychip.compile.demand import demand_of, element_bytes
 from anychip.compile.layout import library_engine, load, local_memory, store
@@ -114,9 +115,10 @@ def _product(
     *,
     fresh: bool,
 ) -> Instruction:
-    """A product in the matrix engine, or in the vector unit if no array takes the format."""
+    """A product in the matrix engine, or in the vector unit if no array takes such tiles."""
     slots, written = tuple(Slot(each) for each in reads), (Slot(target, fresh=fresh),)
-    if chip.macs_per_second(name) > 0:
+    takes = not isinstance(chip.engines[matrix].block, OuterProductArray)
+    if takes and chip.macs_per_second(name) > 0:
         return Instruction(matrix, "multiply", slots, written, extents, name)
     elements = (extents[0] * extents[1] * extents[2],)
     recipe = Recipe(1, (Step("mul", (0,)), Step("add", (0,))), (0,))

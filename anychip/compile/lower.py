@@ -120,7 +120,7 @@ def _nest_of(chip: Chip, group: Group) -> Nest:
             takes = not isinstance(first, Contract) or multiplies(chip, operand_format(chip, first))
             return basecamp.nest_of(first, chip) if takes else streamed(chip, forms)
         except NotModelled:
-            return streamed(chip, forms)
+            return attention(chip, first) if isinstance(first, Attention) else streamed(chip, forms)
     if (
         isinstance(first, Contract)
         and multiplies(chip, operand_format(chip, first))

@@ -87,7 +87,7 @@ def attention(format_name: str, batch: int, heads: int, queries: int, keys: int,
         view(2, format_name, batch, heads, keys, width),
     )
     outputs = (view(3, format_name, batch, heads, queries, width), view(4, "fp32", batch, heads, queries))
-    return Node("aten._scaled_dot_product_flash_attention.default", attributes, inputs, outputs)
+    return Node("aten._scaled_dot_product_efficient_attention.default", attributes, inputs, outputs)
 
 
 def opaque(format_name: str, m: int, n: int) -> Node:
