@@ -34,9 +34,9 @@ _KNOWN_CHIP = {
 }
 _OTHER_CHIP = {
     "fp32": _held_out(
-        0.88, 1.32, "43 calls of models in fp32 on seven GPUs, chips left out (gpu_models.csv)"
+        0.86, 1.25, "43 calls of models in fp32 on seven GPUs, chips left out (gpu_models.csv)"
     ),
-    "16 bits": _held_out(0.79, 1.41, "314 fp16 products on A100 and A40, chips left out (gpu_ops.csv)"),
+    "16 bits": _held_out(0.82, 1.36, "314 fp16 products on A100 and A40, chips left out (gpu_ops.csv)"),
 }
 _AMD = _judged(1.6, "AMD's GPUs were measured in fp32 alone")
 _NEURON = _judged(
