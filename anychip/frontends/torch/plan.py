@@ -84,6 +84,8 @@ _HOST_NEEDS_EXTENT = frozenset(
         "aten::bincount",
     }
 )
+#: Operators of every training step that PyTorch offers as methods of tensors alone.
+_METHODS = frozenset(("copy_", "expand", "new_empty_strided"))
 _indices = count()
 
 
@@ -252,6 +254,8 @@ def _binding(schema: Any) -> Callable[..., Any] | None:
         each.name == "reduction" or "Optional[Tensor]]" in str(each.type) for each in schema.arguments
     ):
         return None
+    if name in _METHODS:
+        return getattr(torch._C.TensorBase, name)  # pyright: ignore
     for functions in (torch._C._VariableFunctions, torch._C._nn):  # pyright: ignore
         found = getattr(functions, name, None)
         if found is not None:
