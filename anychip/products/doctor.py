@@ -137,7 +137,7 @@ def _seam() -> Finding:
 
     if SEAM is None:
         return Finding(
-            "note", "capture", "python", "twice as slow, same graphs: built with g++ and python3-dev there"
+            "note", "capture", "python", "slower, same graphs: built where g++ and python3-dev are"
         )
     return Finding("ok", "capture", "compiled", "same graphs, slower: ANYCHIP_CAPTURE=python")
 
