@@ -70,6 +70,8 @@ def install() -> None:
             kwargs["backend"] = _backend(kwargs["backend"])
         return group(*args, **kwargs)
 
+    device_mesh: Any = distributed.device_mesh
+    device_mesh.init_process_group = init_process_group
     owners: tuple[Any, ...] = (distributed, c10d)
     for owner in owners:
         owner.init_process_group = init_process_group
@@ -84,5 +86,8 @@ def install() -> None:
         for device in device_ids or ():
             translate(device)
         plain(self, module, **kwargs)
+        if device_ids:  # then a batch on the host is moved by the forward pass
+            self.device_ids, self.device_type = [0], DEVICE_TYPE
+            self.use_side_stream_for_tensor_copies = False
 
     parallel.__init__ = __init__
