@@ -8,7 +8,7 @@ import pytest
 import torch
 
 pytest.importorskip("transformers")
-from anychip.frontends.torch.conformance.inputs import candidate_inputs
+from anychip.frontends.torch.conformance.inputs import adapted_inputs, candidate_inputs
 from anychip.frontends.torch.conformance.results import Report
 from anychip.frontends.torch.conformance.shrinking import VOCABULARY, WAYS, Way, shrunk
 
@@ -60,3 +60,43 @@ def test_a_model_may_name_several_main_inputs() -> None:
 
 def test_a_stopped_run_says_how_many_it_set_out_to_do() -> None:
     assert '"planned": 605' in Report("transformers", {}, (), 0.0, planned=605).json()
+
+
+@pytest.mark.parametrize(
+    ("reason", "shapes"),
+    [
+        (
+            "mat1 and mat2 shapes cannot be multiplied (24x80 and 320x32)",
+            [(2, 12, 320), (2, 16, 320), (16, 320)],
+        ),
+        ("mat1 and mat2 shapes cannot be multiplied (24x40 and 64x32)", [(2, 12, 128)]),
+        (
+            "Given normalized_shape=[32], expected input with shape [*, 32], but got input of size[2, 12, 80]",
+            3,
+        ),
+        ("Given groups=1, expected input[2, 12, 80] to have 7 channels, but got 12 channels instead", 3),
+        ("something else", []),
+    ],
+)
+def test_an_input_gets_the_extent_that_an_error_asks_for(reason: str, shapes: Any) -> None:
+    given = {"input_features": torch.zeros(2, 12, 80)}
+    found = [tuple(each["input_features"].shape) for each in adapted_inputs(given, None, reason)]
+    assert found == shapes or len(found) == shapes
+
+
+def test_images_get_tokens_that_stand_for_them() -> None:
+    config = shrunk(_config_class("llava"), WAYS[0])
+    words = torch.zeros(2, 12, dtype=torch.int64)
+    given = {"input_ids": words, "pixel_values": torch.zeros(2, 3, 32, 32)}
+    reason = "ValueError: Image features and image tokens do not match, tokens: 0, features: 32"
+    adapted = next(iter(adapted_inputs(given, config, reason)))
+    assert (adapted["input_ids"] == config.image_token_id).sum(1).tolist() == [16, 16]
+
+
+@pytest.mark.slow
+def test_one_architecture_in_many_ways() -> None:
+    from anychip.frontends.torch.conformance import variants
+
+    report = variants.run(only="gpt_oss")
+    assert {"gpt_oss, one key head", "gpt_oss, generate, beams"} <= {case.name for case in report.counted}
+    assert report.share == 1.0, report.table()
