@@ -71,7 +71,7 @@ def test_a_stopped_run_says_how_many_it_set_out_to_do() -> None:
         ),
         ("mat1 and mat2 shapes cannot be multiplied (24x40 and 64x32)", [(2, 12, 128)]),
         (
-            "Given normalized_shape=[32], expected input with shape [*, 32], but got input of size[2, 12, 80]",
+            "normalized_shape=[32], expected input with shape [*, 32], but got input of size[2, 12, 80]",
             3,
         ),
         ("Given groups=1, expected input[2, 12, 80] to have 7 channels, but got 12 channels instead", 3),
