@@ -107,11 +107,12 @@ def _architecture(name: str, judge: Judge) -> Case:
     try:
         config_class = CONFIG_MAPPING[name]
         model_class: Any = MODEL_MAPPING[config_class]
+        if isinstance(model_class, (tuple, list)):
+            model_class = model_class[0]
+        has_forward = model_class.forward is not torch.nn.Module.forward
     except Exception as error:  # noqa: BLE001  # optional packages of an architecture
         return Case(name, "excluded", one_line(error))
-    if isinstance(model_class, (tuple, list)):
-        model_class = model_class[0]
-    if model_class.forward is torch.nn.Module.forward:
+    if not has_forward:
         return Case(name, "excluded", f"{model_class.__name__} has no forward function")
     reasons: list[str] = []
     ran: list[str] = []

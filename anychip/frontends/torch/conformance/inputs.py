@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import torch
 
 _LENGTH = 12
+#: Of an input that is made larger.
+_MOST_ELEMENTS = 1 << 22
 
 
 def candidate_inputs(model: Any, config: Any) -> Iterator[dict[str, Any]]:
@@ -105,18 +108,20 @@ def adapted_inputs(inputs: dict[str, Any], config: Any, reason: str) -> Iterator
         for name, value in inputs.items():
             if not value.is_floating_point():
                 continue
-            if found not in value.shape:
-                grown = value.shape[-1] * wanted if value.dim() else 0
-                if grown and grown % found == 0:  # what a layer before it made of the extent
-                    yield {**inputs, name: torch.randn(*value.shape[:-1], grown // found)}
-                continue
-            place = len(value.shape) - 1 - tuple(reversed(value.shape)).index(found)
-            shapes = [(*value.shape[:place], wanted, *value.shape[place + 1 :])]
-            if value.dim() >= 3:
-                shapes += [(2, 16, wanted), (16, wanted)]
-            for shape in shapes:
-                generator = torch.Generator().manual_seed(0)
-                yield {**inputs, name: torch.randn(shape, generator=generator)}
+            for shape in _other_shapes(tuple(value.shape), found, wanted):
+                if math.prod(shape) <= _MOST_ELEMENTS:
+                    generator = torch.Generator().manual_seed(0)
+                    yield {**inputs, name: torch.randn(shape, generator=generator)}
+
+
+def _other_shapes(shape: tuple[int, ...], found: int, wanted: int) -> list[tuple[int, ...]]:
+    """Shapes with the extent wanted: in place of the one found, or of one that a layer made it from."""
+    if found not in shape:
+        grown = shape[-1] * wanted if shape else 0
+        return [(*shape[:-1], grown // found)] if grown and found and grown % found == 0 else []
+    place = len(shape) - 1 - tuple(reversed(shape)).index(found)
+    replaced = (*shape[:place], wanted, *shape[place + 1 :])
+    return [replaced, (2, 16, wanted), (16, wanted)] if len(shape) >= 3 else [replaced]
 
 
 def _with_placeholders(

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch.nn.parallel import scatter_gather
 
+from anychip.frontends.torch.dispatch import DEVICE
 from anychip.frontends.torch.redirect.names import REDIRECTED, here, replace, translate
 from anychip.frontends.torch.tensor import DEVICE_TYPE
 
@@ -71,7 +72,14 @@ def install() -> None:
         return group(*args, **kwargs)
 
     device_mesh: Any = distributed.device_mesh
-    device_mesh.init_process_group = init_process_group
+    plain_mesh = device_mesh.init_device_mesh
+
+    def init_device_mesh(device_type: str, *args: Any, **kwargs: Any) -> Any:
+        # Sharding compares a mesh's device with those that parameters show.
+        return plain_mesh(DEVICE.shown.type if device_type == DEVICE_TYPE else device_type, *args, **kwargs)
+
+    replace(device_mesh, init_process_group=init_process_group, init_device_mesh=init_device_mesh)
+    replace(distributed, init_device_mesh=init_device_mesh)
     owners: tuple[Any, ...] = (distributed, c10d)
     for owner in owners:
         owner.init_process_group = init_process_group
