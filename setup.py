@@ -45,7 +45,8 @@ class Build(build_ext):
     """The core: `path.cpp` compiled once per instruction set, everything linked into one library."""
 
     def get_ext_filename(self, fullname: str) -> str:
-        if fullname.endswith("kernels.core"):
+        # Asked for by its whole name and by its last part.
+        if fullname.rpartition(".")[2] == "core":
             return str(Path(*fullname.split(".")).with_suffix(".so"))
         return super().get_ext_filename(fullname)
 

@@ -113,8 +113,6 @@ def test_learning_rates_do_not_make_segments() -> None:
 
 
 def test_memory_at_the_peak_by_kind() -> None:
-    if LEDGER.live_bytes:
-        pytest.skip("tensors of other tests are alive in this process")
     memory = mlp_step(rows=8, width=16, steps=2).memory
     kinds = dict(memory.peak_by_kind)
     parameters = 4 * (16 * 64 + 64 + 64 * 16 + 16)

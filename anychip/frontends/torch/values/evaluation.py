@@ -19,7 +19,14 @@ from anychip.errors import NotModelled
 from anychip.formats import Float, by_name
 from anychip.frontends.torch.values.compiled import READ
 from anychip.frontends.torch.values.engine import Engine
-from anychip.frontends.torch.values.operands import Ports, backwards_view, cut, on_loops, windowed
+from anychip.frontends.torch.values.operands import (
+    Ports,
+    backwards_view,
+    carried_in_place,
+    cut,
+    on_loops,
+    windowed,
+)
 from anychip.frontends.torch.values.stored import Store, carrier
 from anychip.operators import Attention, Contract, Form, Lanes, Operand, Pass, Rows
 from anychip.operators.attention import decomposed
@@ -77,7 +84,7 @@ class Evaluator:
         """An operand over the loops, in its carrier."""
         tensor = ports[operand.port]
         if operand.windows:
-            return windowed(carrier(tensor), operand, extents)
+            return windowed(carried_in_place(tensor), operand, extents)
         first = tensor.storage_offset() + operand.offset
         if any(stride < 0 for stride in operand.strides):
             return backwards_view(tensor, operand, extents)

@@ -55,6 +55,19 @@ class Ports:
         return found
 
 
+def carried_in_place(tensor: Tensor) -> Tensor:
+    """The tensor in its carrier with the strides that it has, so that operands find their elements."""
+    values = carrier(tensor)
+    if values.stride() == tensor.stride():
+        return values
+    once = tensor.as_strided(
+        [1 if stride == 0 else size for size, stride in zip(tensor.shape, tensor.stride(), strict=True)],
+        tensor.stride(),
+    )
+    placed = torch.empty_strided(once.shape, once.stride(), dtype=values.dtype).copy_(once)
+    return placed.expand(tensor.shape)
+
+
 def backwards_view(tensor: Tensor, operand: Operand, extents: Sequence[int]) -> Tensor:
     """A view with negative strides, which torch does not have: read forwards, then flipped."""
     backwards = [d for d, stride in enumerate(operand.strides) if stride < 0]

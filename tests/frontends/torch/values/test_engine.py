@@ -48,6 +48,7 @@ def cases(dtype: torch.dtype) -> dict[str, tuple[Any, tuple[Any, ...], dict[str,
     x, y = numbers(5, 37, dtype=dtype), numbers(5, 37, dtype=dtype, seed=1)
     w, v = numbers(37, dtype=dtype, seed=2), numbers(37, dtype=dtype, seed=3)
     image, kernel = numbers(2, 4, 7, 6, dtype=dtype), numbers(6, 2, 3, 3, dtype=dtype, seed=4)
+    wide = numbers(2, 8, 7, 6, dtype=dtype, seed=10)
     backward = numbers(2, 6, 4, 3, dtype=dtype, seed=5)
     spread = numbers(4, 3, 3, 3, dtype=dtype, seed=6)
     q, k, s = (numbers(2, 3, 9, 8, dtype=dtype, seed=i) for i in (7, 8, 9))
@@ -73,6 +74,26 @@ def cases(dtype: torch.dtype) -> dict[str, tuple[Any, tuple[Any, ...], dict[str,
         "convolution": (
             aten.convolution.default,
             (image, kernel, w[:6], [2, 2], [1, 1], [1, 1], False, [0, 0], 2),
+            {},
+        ),
+        "convolution of some channels": (
+            aten.convolution.default,
+            (
+                wide[:, 2:6],
+                kernel,
+                None,
+                [2, 2],
+                [1, 1],
+                [1, 1],
+                False,
+                [0, 0],
+                2,
+            ),
+            {},
+        ),
+        "convolution of one image for all": (
+            aten.convolution.default,
+            (image[:1].expand(3, 4, 7, 6), kernel, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 2),
             {},
         ),
         "transposed convolution": (
