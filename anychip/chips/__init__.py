@@ -6,7 +6,7 @@ May import blocks, operators, arithmetic, formats and the ground floor. Read `ch
 
 from anychip.chips.chip import Chip, Engine, Route
 from anychip.chips.lookup import by_name, every_chip, find, load, names
-from anychip.chips.numerics import choices
+from anychip.chips.numerics import cast_format, choices
 from anychip.chips.policy import Policy
 from anychip.chips.power import Power
 
@@ -17,6 +17,7 @@ __all__ = [
     "Power",
     "Route",
     "by_name",
+    "cast_format",
     "choices",
     "every_chip",
     "find",

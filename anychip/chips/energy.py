@@ -18,7 +18,8 @@ from anychip.errors import InvalidDescription, unknown_name
 from anychip.facts import Fact
 
 #: Energy per byte of memory types relative to HBM2, with ranges: device energies per bit are 3.97 pJ (HBM2)
-#: and 14 pJ (GDDR5; O'Connor et al., MICRO 2017), 5.5 to 7.5 pJ (GDDR6); no saving of HBM3 is published.
+#: and 14 pJ (GDDR5; O'Connor et al., MICRO 2017), 5.5 to 7.5 pJ (GDDR6; GDDR6X is taken alike); no saving of
+#: HBM3 is published.
 MEMORY_FACTOR: dict[str, tuple[float, float, float]] = {
     "HBM2": (1.0, 0.95, 1.25),
     "HBM2e": (1.0, 0.95, 1.25),

@@ -71,9 +71,14 @@ MATRIX_CORE = {
 }
 #: What requests for operand tiles reach of the peak of the links of memory and shared cache, by matrix engine
 #: and maker.
+_TENSOR_PORTS = Source(
+    "fitted",
+    "gpu_ops.csv: fp16 linear of A100-80 and A40 leave it open; by hand, best product of B200 in view",
+    _READ_ON,
+)
 OPERAND_SHARES = {
     "fma": {"dram": _fact(0.56, "1", _SIMT, 0.5, 0.7)},
-    "tensor": {"dram": _fact(0.77, "1", _TENSOR, 0.7, 0.85), "l2": _fact(0.9, "1", _TENSOR, 0.47, 1.0)},
+    "tensor": {"dram": _fact(0.77, "1", _TENSOR, 0.7, 0.85), "l2": _fact(0.9, "1", _TENSOR_PORTS, 0.47, 1.0)},
     "amd": {"dram": _fact(0.62, "1", _MFMA, 0.5, 0.8), "l2": _fact(0.156, "1", _MFMA, 0.15, 0.2)},
 }
 #: Part of the shared cache in which operands of tiles stay.

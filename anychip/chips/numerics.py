@@ -56,6 +56,12 @@ def choices(chip: Chip) -> dict[str, Numerics]:
     return found | {name: alter(chip.numerics) for name, alter in alterations(chip).items()}
 
 
+def cast_format(chip: Chip, name: str) -> str | None:
+    """The format to which a choice of a chip casts operands, as which ``fp8`` it has; None without one."""
+    found = choices(chip).get(name)
+    return found.operands[0][1] if found is not None and found.operands else None
+
+
 def alterations(chip: Chip) -> dict[str, Callable[[Numerics], Numerics]]:
     """Other readings of how the chip's hardware computes, which alter any of its numerics, by name."""
     if chip.vendor != "AWS" or chip.kind != "npu":

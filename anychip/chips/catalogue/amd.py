@@ -75,7 +75,8 @@ CDNA4 = Generation(
     matrix_cores="amd",
     l1_kib=32,
     die_mm2=880,
-    # Taken as doubled with the matrix cores, as the read rate of local memory was.
+    # Taken as doubled with the matrix cores, as the read rate of local memory was; chosen, as the tiles of
+    # CDNA 3 and later were, with the best products of MI300X and MI355X in view.
     cache_port_bytes=128,
     largest_tiles=True,
 )  # fmt: skip

@@ -239,7 +239,7 @@ def _facts(board: Board, generation: Generation) -> dict[str, Fact]:
     }
     if generation.compute_capability is not None:
         facts["compute_capability"] = published(
-            generation.compute_capability, "1", "NVIDIA CUDA C++ Programming Guide: compute capabilities"
+            generation.compute_capability, "1", "NVIDIA, CUDA GPU Compute Capability: table of GPUs"
         )
     if board.link_gb:
         facts["chip_link_bytes_per_second"] = published(

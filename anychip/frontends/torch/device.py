@@ -28,7 +28,7 @@ from anychip.frontends.torch import (
 from anychip.frontends.torch.dispatch import DEVICE, dispatch
 from anychip.frontends.torch.memory import LEDGER
 from anychip.frontends.torch.native import SEAM, connect
-from anychip.frontends.torch.streams import Event, Stream, current_stream, in_stream
+from anychip.frontends.torch.streams import Event, Stream, current_stream, cut, in_stream
 from anychip.frontends.torch.tensor import DEVICE_TYPE, DeviceTensor, set_dispatch
 
 _NAMESPACES = ("aten::", "quantized::", "torchvision::")
@@ -56,8 +56,7 @@ class Backend:
         return 1
 
     def synchronize(self, device: Any = None) -> None:
-        if DEVICE.recorder is not None:
-            DEVICE.recorder.cut("synchronize")
+        cut("synchronize")
 
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
         return [torch.float16, torch.bfloat16, torch.float32]

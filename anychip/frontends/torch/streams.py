@@ -44,7 +44,7 @@ class Stream:
         return True
 
     def is_capturing(self) -> bool:
-        """Graphs are not captured here."""
+        """Whether a graph notes what is called: only CUDA's can."""
         return False
 
     def __enter__(self) -> Stream:

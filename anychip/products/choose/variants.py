@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from anychip.chips import Chip, choices
+from anychip.chips import Chip, cast_format
 from anychip.compile.grouping import Grouping
 from anychip.errors import NotModelled
 from anychip.formats import by_name
@@ -80,10 +80,11 @@ class Variants:
         if stored == "captured":
             return self._captured(chip)
         if stored == "fp8":
-            if "fp8" not in choices(chip):
+            narrow = cast_format(chip, "fp8")
+            if narrow is None:
                 raise NotModelled("multiplies no fp8")
             storage = next((name for name in _SIXTEEN_BIT if computes(chip, name)), "fp32")
-            return self._of("fp8", dict.fromkeys(REPLACED, storage), "fp8", narrow=_narrow(chip))
+            return self._of("fp8", dict.fromkeys(REPLACED, storage), "fp8", narrow=narrow)
         if stored != "fp32" and not computes(chip, stored):
             raise NotModelled(f"computes in no {stored}")
         return self._of(stored, dict.fromkeys(REPLACED, stored), "fp32" if stored == "fp32" else None)
@@ -134,11 +135,6 @@ class _Retyped:
         self.kernels = Grouping(graph)
         self.exchange = exchange_of(graph, self.kernels.forms)
         self.recording = recorded(graph, self.kernels.forms)
-
-
-def _narrow(chip: Chip) -> str | None:
-    """The 8-bit float that a chip multiplies."""
-    return next((name for name in _EIGHT_BIT if computes(chip, name)), None)
 
 
 def computes(chip: Chip, format_name: str) -> bool:

@@ -28,7 +28,7 @@ from anychip.programs.graph import Node
 #: Of a file of this kind.
 COLUMNS = ("chip", "kernel", "shape", "dtype", "metric", "value", "unit", "kind")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
-_FORMATS = {"fp32": "fp32", "bf16": "bf16", "fp16": "fp16"}
+_FORMATS = ("fp32", "bf16", "fp16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +38,10 @@ class Kernel(Question):
     Args:
         call: which operators it stands for.
         extents: of the call, by name.
-        format: of its operands.
     """
 
     call: str
     extents: tuple[tuple[str, int], ...]
-    format: str
 
 
 def read(file: str, row: Row, shortest_s: float) -> Kernel:
@@ -64,7 +62,7 @@ def read(file: str, row: Row, shortest_s: float) -> Kernel:
         file=file, line=int(row["line"]), kind=kind, chip=chip, dtype=row["dtype"], metric=row["metric"],
         unit="s", measured=measured_s, short=measured_s < shortest_s,
         subject=f"{row['kernel']} {row['shape']}", workload=(call, extents, row["dtype"]), call=call,
-        extents=extents, format=_FORMATS[row["dtype"]],
+        extents=extents,
     )  # fmt: skip
 
 
@@ -169,7 +167,7 @@ def predict(
 
 def _seconds(replay: Replay, kernel: Kernel) -> float:
     chip, lowering, player = replay.pricer(kernel.chip)
-    nodes = _CALLS[kernel.call](kernel.format, dict(kernel.extents))
+    nodes = _CALLS[kernel.call](kernel.dtype, dict(kernel.extents))
     spans = [player.span(lowering.nest(form)) for node in nodes for form in lowering.forms(node)]
     ticks = sum(span.ticks - sum(each for _, each in span.fixed) for span in spans)
     return ticks / chip.clock_hz

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from anychip.chips import Chip, choices
+from anychip.chips import Chip, cast_format
 from anychip.compile import Lowering
 from anychip.errors import AnychipError, NotModelled
 from anychip.operators import Form
@@ -66,10 +66,10 @@ def format_on(chip_name: str, dtype: str, kind: str) -> str:
         raise Out("software", f"format {dtype}: no call for it", kind)
     if not name.startswith("fp8"):
         return name
-    found = choices(catalogue_chip(chip_name)).get(name)
+    found = cast_format(catalogue_chip(chip_name), name)
     if found is None:
         raise Out("software", f"format {dtype}: {chip_name} multiplies no such one", kind)
-    return found.operands[0][1]
+    return found
 
 
 def view(number: int, format_name: str, *shape: int) -> View:

@@ -27,6 +27,7 @@ from anychip.frontends.torch.conformance.results import (
     one_line,
     run_isolated,
     say,
+    taken,
     versions,
 )
 from anychip.frontends.torch.conformance.shrinking import WAYS, shrunk
@@ -64,23 +65,13 @@ def run(
     Raises:
         MissingTool: transformers is not installed.
     """
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     with contextlib.suppress(ImportError):  # architectures that need it are excluded then
         vision_library.prepare()
-    try:
-        from transformers.models.auto import modeling_auto
-    except ImportError as error:
-        raise MissingTool(f"conformance transformers: {error}; pip install transformers") from error
-    install()
-    torch.set_num_threads(1)
+    modeling_auto = prepare()
     # Imported once here, not in every fork.
     for family in ("llama", "bert", "vit", "t5", "clip", "wav2vec2"):
         importlib.import_module(f"transformers.models.{family}.modeling_{family}")
-    names = sorted(modeling_auto.MODEL_MAPPING_NAMES)
-    names = [name for name in names if only is None or only in name]
-    if limit is not None and limit < len(names):
-        names = [names[i * len(names) // limit] for i in range(limit)]
+    names = taken(sorted(modeling_auto.MODEL_MAPPING_NAMES), only, limit)
     say(f"transformers: {len(names)} architectures")
     start = time.monotonic()
     installed = versions("torch", "transformers")
@@ -97,6 +88,23 @@ def run(
         if progress is not None:
             progress(report())
     return report()
+
+
+def prepare() -> Any:
+    """transformers' mapping of configurations to models, with the device installed and one thread to work in.
+
+    Raises:
+        MissingTool: transformers is not installed.
+    """
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+    try:
+        from transformers.models.auto import modeling_auto
+    except ImportError as error:
+        raise MissingTool(f"conformance transformers: {error}; pip install transformers") from error
+    install()
+    torch.set_num_threads(1)
+    return modeling_auto
 
 
 def _architecture(name: str, judge: Judge) -> Case:

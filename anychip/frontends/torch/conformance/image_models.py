@@ -10,7 +10,15 @@ import torch
 
 from anychip.errors import MissingTool
 from anychip.frontends.torch.conformance import vision_library
-from anychip.frontends.torch.conformance.results import Case, Report, one_line, run_isolated, say, versions
+from anychip.frontends.torch.conformance.results import (
+    Case,
+    Report,
+    one_line,
+    run_isolated,
+    say,
+    taken,
+    versions,
+)
 from anychip.frontends.torch.conformance.training_step import CannotRun, compare
 from anychip.frontends.torch.device import install
 
@@ -54,9 +62,7 @@ def run(*, limit: int | None = None, jobs: int = 1, only: str | None = None) -> 
         ) from error
     install()
     torch.set_num_threads(1)
-    families = [name for name in timm.list_modules() if only is None or only in name]
-    if limit is not None and limit < len(families):
-        families = [families[i * len(families) // limit] for i in range(limit)]
+    families = taken(timm.list_modules(), only, limit)
     say(f"timm: {len(families)} families")
     start = time.monotonic()
     cases = list(run_isolated(families, lambda name: [_family(timm, name)], timeout_s=180.0, jobs=jobs))

@@ -22,6 +22,7 @@ from anychip.frontends.torch.conformance.results import (
     one_line,
     run_isolated,
     say,
+    taken,
     tensors_of,
     to_device,
     versions,
@@ -62,9 +63,7 @@ def run(*, limit: int | None = None, jobs: int = 1, only: str | None = None) -> 
     install()
     torch.set_num_threads(1)
     entries = {f"{entry.name}.{entry.variant_test_name}".rstrip("."): entry for entry in op_db}
-    names = [name for name in entries if only is None or only in name]
-    if limit is not None and limit < len(names):
-        names = [names[i * len(names) // limit] for i in range(limit)]
+    names = taken(entries, only, limit)
     start = time.monotonic()
     say(f"opinfo: {len(names)} entries")
     cases: list[Case] = []

@@ -8,7 +8,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -180,6 +180,20 @@ def _finished(name: str, payload: bytes, status: int) -> list[Case]:
         code = os.waitstatus_to_exitcode(status)
         reason = "took too long" if code == -signal.SIGKILL else f"process ended with {code}"
         return [Case(name, "crash", reason)]
+
+
+def taken(names: Iterable[str], only: str | None, limit: int | None) -> list[str]:
+    """What a suite runs of all there is.
+
+    Args:
+        names: of everything, in order.
+        only: a part that names must contain; None: all.
+        limit: so many of those, taken evenly; None: all.
+    """
+    chosen = [name for name in names if only is None or only in name]
+    if limit is None or limit >= len(chosen):
+        return chosen
+    return [chosen[i * len(chosen) // limit] for i in range(limit)]
 
 
 def say(text: str) -> None:

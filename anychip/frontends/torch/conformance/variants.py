@@ -11,8 +11,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-import importlib
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,7 +19,7 @@ from typing import Any
 import numpy
 import torch
 
-from anychip.errors import MissingTool
+from anychip.frontends.torch.conformance.architectures import prepare
 from anychip.frontends.torch.conformance.inputs import candidate_inputs
 from anychip.frontends.torch.conformance.results import (
     Case,
@@ -30,12 +28,12 @@ from anychip.frontends.torch.conformance.results import (
     one_line,
     run_isolated,
     say,
+    taken,
     tensors_of,
     to_device,
     versions,
 )
 from anychip.frontends.torch.conformance.shrinking import WAYS, Way, shrunk
-from anychip.frontends.torch.device import install
 
 _TIMEOUT_S = 300.0
 
@@ -108,17 +106,8 @@ def run(*, limit: int | None = None, jobs: int = 1, only: str | None = None) -> 
     Raises:
         MissingTool: transformers is not installed.
     """
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["TRANSFORMERS_VERBOSITY"] = "error"
-    try:
-        importlib.import_module("transformers.models.auto.modeling_auto")
-    except ImportError as error:
-        raise MissingTool(f"conformance transformers: {error}; pip install transformers") from error
-    install()
-    torch.set_num_threads(1)
-    names = [name for name in (*DECODERS, *ENCODERS, *PAIRS, *OTHERS) if only is None or only in name]
-    if limit is not None and limit < len(names):
-        names = [names[i * len(names) // limit] for i in range(limit)]
+    prepare()
+    names = taken((*DECODERS, *ENCODERS, *PAIRS, *OTHERS), only, limit)
     say(f"transformers --variants: {len(names)} architectures")
     start = time.monotonic()
     cases = sorted(run_isolated(names, _architecture, timeout_s=_TIMEOUT_S, jobs=jobs), key=lambda c: c.name)

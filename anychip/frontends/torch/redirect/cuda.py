@@ -163,7 +163,6 @@ def _properties(face: Face) -> Any:
 def install(face: Face) -> None:
     """Puts these in force."""
     replace(Event, clock_s=staticmethod(face.clock_s))
-    replace(Stream, is_capturing=lambda self: graphs.CudaGraph.capturing is not None)
     cuda: Any = torch.cuda
     properties = _properties(face)
     memory, random = _memory_functions(face), _random_functions()

@@ -20,6 +20,7 @@ from anychip.frontends.torch.dispatch import DEVICE
 from anychip.frontends.torch.places import current_place, in_replay
 from anychip.frontends.torch.recorder import Recorder
 from anychip.frontends.torch.redirect.names import replace
+from anychip.frontends.torch.streams import Stream
 from anychip.frontends.torch.tensor import DeviceTensor
 from anychip.programs.graph import Region
 
@@ -147,8 +148,16 @@ class CudaGraph:
 def install() -> None:
     """Puts it in force."""
     cuda: Any = torch.cuda
-    pool: Callable[[], tuple[int, int]] = lambda: (0, 0)  # noqa: E731 - the name is PyTorch's
-    capturing: Callable[[], bool] = lambda: CudaGraph.capturing is not None  # noqa: E731
     torch._C._host_emptyCache = lambda: None  # pyright: ignore
     for module in (cuda, cuda.graphs):
-        replace(module, CUDAGraph=CudaGraph, graph_pool_handle=pool, is_current_stream_capturing=capturing)
+        replace(
+            module,
+            CUDAGraph=CudaGraph,
+            graph_pool_handle=lambda: (0, 0),
+            is_current_stream_capturing=_is_capturing,
+        )
+    replace(Stream, is_capturing=lambda self: _is_capturing())
+
+
+def _is_capturing() -> bool:
+    return CudaGraph.capturing is not None

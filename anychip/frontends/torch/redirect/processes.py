@@ -22,7 +22,7 @@ from anychip.errors import NotModelled
 from anychip.frontends.torch import device as device_module
 from anychip.frontends.torch.dispatch import DEVICE
 from anychip.frontends.torch.redirect.face import Face
-from anychip.frontends.torch.tensor import DeviceTensor, set_dispatch
+from anychip.frontends.torch.tensor import DeviceTensor
 
 _MESSAGE = (
     "a process that the script started uses the device, and its work would be lost: one process is "
@@ -64,9 +64,7 @@ def _close(note: str) -> None:
             Path(note).touch()
         raise WorkElsewhere(_MESSAGE)
 
-    set_dispatch(refuse)
     device_module.dispatch = refuse
-    # The compiled seam answers for the class itself.
     DeviceTensor.__torch_dispatch__ = staticmethod(refuse)  # pyright: ignore
 
 

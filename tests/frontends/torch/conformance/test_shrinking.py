@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -91,3 +95,16 @@ def test_images_get_tokens_that_stand_for_them() -> None:
     reason = "ValueError: Image features and image tokens do not match, tokens: 0, features: 32"
     adapted = next(iter(adapted_inputs(given, config, reason)))
     assert (adapted["input_ids"] == config.image_token_id).sum(1).tolist() == [16, 16]
+
+
+@pytest.mark.slow
+def test_one_architecture_in_many_ways(tmp_path: Path) -> None:
+    """In a process of its own: PyTorch trains in no fork of a process that has trained on threads."""
+    command = "import sys; from anychip.products.cli import main; sys.exit(main(sys.argv[1:]))"
+    words = "conformance transformers --variants --only gpt_oss --json".split()
+    found = tmp_path / "variants.json"
+    subprocess.run([sys.executable, "-c", command, *words, str(found)], check=True, capture_output=True)
+    report = json.loads(found.read_text())
+    counted = {case["name"] for case in report["cases"] if case["outcome"] != "excluded"}
+    assert {"gpt_oss, one key head", "gpt_oss, generate, beams"} <= counted
+    assert report["share"] == 1.0, report["cases"]
