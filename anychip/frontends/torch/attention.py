@@ -16,19 +16,22 @@ from anychip.frontends.torch.plan import Plan, plan_of
 from anychip.frontends.torch.tensor import DeviceTensor
 
 aten = torch.ops.aten
-_flash = aten._scaled_dot_product_flash_attention_for_cpu.default
+_flash = plan_of(aten._scaled_dot_product_flash_attention_for_cpu.default).host
 
 
 def _fits(query: Any, key: Any, value: Any, mask: Any, dropout: float) -> bool:
-    shape, kept = query.shape, key.shape
-    if dropout != 0.0 or len(shape) != 4 or len(kept) != 4 or value.shape != kept:
+    if dropout != 0.0 or not (type(query) is type(key) is type(value) is DeviceTensor):
+        return False
+    dtype, shape, strides, _ = query.geometry
+    key_dtype, kept, key_strides, _ = key.geometry
+    value_dtype, value_shape, value_strides, _ = value.geometry
+    if len(shape) != 4 or len(kept) != 4 or value_shape != kept:
         return False
     if shape[3] != kept[3] or shape[:2] != kept[:2] or 0 in shape or not kept[2]:
         return False
-    dtype = query.dtype
-    if dtype is not key.dtype or dtype is not value.dtype or not dtype.is_floating_point or query.is_nested:
+    if dtype is not key_dtype or dtype is not value_dtype or not dtype.is_floating_point:
         return False
-    if query.stride(3) != 1 or key.stride(3) != 1 or value.stride(3) != 1:
+    if strides[3] != 1 or key_strides[3] != 1 or value_strides[3] != 1:
         return False
     return mask is None or (
         type(mask) is DeviceTensor

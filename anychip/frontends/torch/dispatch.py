@@ -192,9 +192,11 @@ def _written(
             return args[position] if position < count else (kwargs or {})[plan.arguments[position]]
         return _fresh(inner, writes, place) if isinstance(inner, torch.Tensor) else inner
 
+    if result is None or not plan.returned:
+        return None
     if isinstance(result, tuple):
         return tuple(result_of(index, inner) for index, inner in enumerate(result))
-    return result_of(0, result) if result is not None else None
+    return result_of(0, result)
 
 
 def _unwrap(

@@ -241,18 +241,19 @@ def _overloads() -> Counter[str]:
 
 
 def _binding(schema: Any) -> Callable[..., Any] | None:
-    """PyTorch's Python function of an operator with a single overload: nothing else can be meant by it.
+    """PyTorch's Python function of an operator, where nothing else can be meant by it.
 
-    It reads arguments faster than the overload does by its schema. Left out are operators with a `reduction`,
-    whose default is another than the schema says, those that take None among tensors of a list, and those
-    without results, where it returns arguments.
+    It reads arguments faster than the overload does by its schema. That holds where an operator has a single
+    overload, and for lists, whose overloads differ in what stands beside the first list. Left out are operators
+    with a `reduction`, whose default is another than the schema says, and those that take None among tensors of
+    a list. Of operators without results it returns arguments, which nobody reads.
     """
     namespace, _, name = schema.name.partition("::")
-    if namespace != "aten" or schema.overload_name.endswith("out") or _overloads()[schema.name] != 1:
+    if namespace != "aten" or schema.overload_name.endswith("out"):
         return None
-    if not schema.returns or any(
-        each.name == "reduction" or "Optional[Tensor]]" in str(each.type) for each in schema.arguments
-    ):
+    if _overloads()[schema.name] != 1 and not name.startswith("_foreach_"):
+        return None
+    if any(each.name == "reduction" or "Optional[Tensor]]" in str(each.type) for each in schema.arguments):
         return None
     if name in _METHODS:
         return getattr(torch._C.TensorBase, name)  # pyright: ignore

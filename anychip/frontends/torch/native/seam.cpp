@@ -135,6 +135,9 @@ struct Allocation {
   long long size_bytes;
   PyObject* kind;
   long place;
+  /// The list of records that numbered it last, and its number there.
+  long long list;
+  long position;
 };
 
 struct Storage {
@@ -153,6 +156,7 @@ PyObject* new_allocation(long long size_bytes, PyObject* kind, long place) {
   Py_INCREF(kind);
   self->kind = kind;
   self->place = place;
+  self->list = 0;
   return reinterpret_cast<PyObject*>(self);
 }
 
@@ -661,13 +665,29 @@ PyObject* written_argument(const Plan& plan, size_t index, PyObject* args, PyObj
   return found;
 }
 
+/// Whether the first argument is a list of device tensors alone, whose operands stand first then.
+bool leads_operands(PyObject* list, PyObject* operands) {
+  const Py_ssize_t count = PySequence_Fast_GET_SIZE(list);
+  if (count > PyList_GET_SIZE(operands)) return false;
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    if (!is_device_tensor(PySequence_Fast_GET_ITEM(list, i))) return false;
+  }
+  return true;
+}
+
 /// Results of an operator that writes arguments: the same tensors, and fresh ones beside them.
-Ref written(const Plan& plan, PyObject* args, PyObject* kwargs, PyObject* result, PyObject* writes, long place,
-            PyObject* handle) {
+Ref written(const Plan& plan, PyObject* args, PyObject* kwargs, PyObject* result, PyObject* operands,
+            PyObject* writes, long place, PyObject* handle) {
   for (size_t index = 0; index < plan.written.size(); ++index) {
     PyObject* target = written_argument(plan, index, args, kwargs);
     if (!target) continue;
     if (PyList_Check(target) || PyTuple_Check(target)) {
+      if (!plan.written[index] && !plan.resizes && leads_operands(target, operands)) {
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(target); ++i) {
+          check(PyList_Append(writes, PyList_GET_ITEM(operands, i)));
+        }
+        continue;
+      }
       for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(target); ++i) {
         note_written(plan, PySequence_Fast_GET_ITEM(target, i), writes);
       }
@@ -687,7 +707,7 @@ Ref written(const Plan& plan, PyObject* args, PyObject* kwargs, PyObject* result
     }
     return is_tensor(inner) ? fresh(inner, writes, place, handle) : Ref::borrowed(inner);
   };
-  if (result == Py_None) return Ref::borrowed(Py_None);
+  if (result == Py_None || plan.returned.empty()) return Ref::borrowed(Py_None);
   if (!PyTuple_Check(result)) return result_of(0, result);
   const Py_ssize_t count = PyTuple_GET_SIZE(result);
   Ref results = checked(PyTuple_New(count));
@@ -771,7 +791,8 @@ Ref evaluate(const Plan& plan, PyObject* args, PyObject* kwargs) {
     result = Ref::borrowed(PyTuple_GET_ITEM(args, 0));
     check(PyList_Append(writes.get(), operand_of(result.get()).get()));
   } else if (!plan.written.empty()) {
-    result = written(plan, args, kwargs, result.get(), writes.get(), place_number, handle.get());
+    result = written(plan, args, kwargs, result.get(), pieces.operands.get(), writes.get(), place_number,
+                     handle.get());
   } else if (Py_TYPE(result.get()) == reinterpret_cast<PyTypeObject*>(python.Tensor)) {
     result = fresh(result.get(), writes.get(), place_number, handle.get());
   } else if (PyTuple_Check(result.get()) || PyList_CheckExact(result.get())) {
@@ -944,11 +965,54 @@ PyObject* module_find_rule(PyObject*, PyObject* const* given, Py_ssize_t count) 
   return PyObject_Vectorcall(python.find_rule, given, static_cast<size_t>(count), nullptr);
 }
 
+/// Numbers of geometries, whose hashes are the slow part of comparing segments.
+class Geometries {
+ public:
+  /// The same number object for equal geometries of this process.
+  PyObject* number_of(PyObject* geometry) {
+    PyObject*& known = of_this_list_[geometry];
+    if (!known) {
+      Ref next = checked(PyLong_FromSsize_t(PyDict_GET_SIZE(numbers_)));
+      known = checked_borrowed(PyDict_SetDefault(numbers_, geometry, next.get()));
+    }
+    return known;
+  }
+
+ private:
+  static inline PyObject* numbers_ = PyDict_New();
+  /// By identity, valid while the records keep them.
+  std::unordered_map<PyObject*, PyObject*> of_this_list_;
+};
+
+/// Numbers allocations in order of first appearance in one list of records.
+class Positions {
+ public:
+  Positions() : list_(++lists_so_far_) {}
+  long number_of(PyObject* object) {
+    if (Py_TYPE(object) != &allocation_type) {
+      PyErr_SetString(PyExc_TypeError, "an operand of a record is an Allocation and a geometry");
+      throw Raised();
+    }
+    auto* allocation = reinterpret_cast<Allocation*>(object);
+    if (allocation->list != list_) {
+      allocation->list = list_;
+      allocation->position = next_++;
+    }
+    return allocation->position;
+  }
+
+ private:
+  static inline long long lists_so_far_ = 0;
+  long long list_;
+  long next_ = 0;
+};
+
 PyObject* module_signature(PyObject*, PyObject* const* given, Py_ssize_t count) {
   if (!has_arguments(count, 2, "signature")) return nullptr;
   return guarded([&] {
     PyObject* records = given[0];
-    std::unordered_map<PyObject*, long> numbers;
+    Positions positions;
+    Geometries geometries;
     std::vector<Ref> key;
     const Py_ssize_t calls = PyList_GET_SIZE(records);
     key.reserve(static_cast<size_t>(calls) * 8 + 1);
@@ -960,9 +1024,8 @@ PyObject* module_signature(PyObject*, PyObject* const* given, Py_ssize_t count) 
         PyObject* operands = PyTuple_GET_ITEM(record, field);
         for (Py_ssize_t j = 0; j < PySequence_Fast_GET_SIZE(operands); ++j) {
           PyObject* operand = PySequence_Fast_GET_ITEM(operands, j);
-          const auto entry = numbers.emplace(PyTuple_GET_ITEM(operand, 0), static_cast<long>(numbers.size()));
-          key.push_back(checked(PyLong_FromLong(entry.first->second)));
-          key.push_back(Ref::borrowed(PyTuple_GET_ITEM(operand, 1)));
+          key.push_back(checked(PyLong_FromLong(positions.number_of(PyTuple_GET_ITEM(operand, 0)))));
+          key.push_back(Ref::borrowed(geometries.number_of(PyTuple_GET_ITEM(operand, 1))));
         }
       }
     }
