@@ -243,10 +243,10 @@ def _overloads() -> Counter[str]:
 def _binding(schema: Any) -> Callable[..., Any] | None:
     """PyTorch's Python function of an operator, where nothing else can be meant by it.
 
-    It reads arguments faster than the overload does by its schema. That holds where an operator has a single
-    overload, and for lists, whose overloads differ in what stands beside the first list. Left out are operators
-    with a `reduction`, whose default is another than the schema says, and those that take None among tensors of
-    a list. Of operators without results it returns arguments, which nobody reads.
+    It reads arguments faster than the overload does by its schema. That holds where an operator has a
+    single overload, and for lists, whose overloads differ in what stands beside the first list. Left out
+    are operators with a `reduction`, whose default is another than the schema says, and those that take
+    None among tensors of a list. Of operators without results it returns arguments, which nobody reads.
     """
     namespace, _, name = schema.name.partition("::")
     if namespace != "aten" or schema.overload_name.endswith("out"):

@@ -140,17 +140,21 @@ def _architecture(name: str, judge: Judge) -> Case:
         except Exception as error:  # noqa: BLE001  # this way does not fit this configuration
             reasons.append(one_line(error))
             continue
+        unmoved: set[str] = set()  # errors that other extents of inputs do not change
         for inputs in candidate_inputs(model, config):
-            waiting = [inputs]
-            for attempt in waiting:
+            waiting = [(inputs, "")]
+            for attempt, cause in waiting:
                 if time.monotonic() > ends:
                     break
                 try:
                     return judge(name, model, attempt)
                 except CannotRun as error:
-                    ran.append(str(error))
-                    if len(waiting) < _MOST_ADAPTED:
-                        waiting += adapted_inputs(attempt, config, str(error))
+                    reason = str(error)
+                    ran.append(reason)
+                    if reason == cause:
+                        unmoved.add(reason)
+                    if len(waiting) < _MOST_ADAPTED and reason not in unmoved:
+                        waiting += [(each, reason) for each in adapted_inputs(attempt, config, reason)]
     return Case(name, "excluded", (ran or reasons or ["no way of shrinking its configuration works"])[0])
 
 
