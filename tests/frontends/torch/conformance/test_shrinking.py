@@ -6,14 +6,15 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 import torch
 
 pytest.importorskip("transformers")
+from anychip.frontends.torch.conformance.by_hand import BY_HAND
 from anychip.frontends.torch.conformance.inputs import adapted_inputs, candidate_inputs
-from anychip.frontends.torch.conformance.results import Report
+from anychip.frontends.torch.conformance.results import Report, tensors_of
 from anychip.frontends.torch.conformance.shrinking import VOCABULARY, WAYS, Way, shrunk
 
 
@@ -108,3 +109,15 @@ def test_one_architecture_in_many_ways(tmp_path: Path) -> None:
     counted = {case["name"] for case in report["cases"] if case["outcome"] != "excluded"}
     assert {"gpt_oss, one key head", "gpt_oss, generate, beams"} <= counted
     assert report["share"] == 1.0, report["cases"]
+
+
+@pytest.mark.parametrize("name", sorted(BY_HAND))
+def test_configurations_by_hand_fit_the_installed_library(name: str) -> None:
+    from transformers.models.auto.modeling_auto import MODEL_MAPPING
+
+    fields, inputs_of = BY_HAND[name]
+    config = _config_class(name)(**fields)
+    model = cast(Any, MODEL_MAPPING)[type(config)](config).eval()
+    with torch.no_grad():
+        outputs = model(**inputs_of(torch.Generator().manual_seed(0)))
+    assert not any(bool(each.isnan().any()) for each in tensors_of(outputs))
