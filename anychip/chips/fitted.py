@@ -88,11 +88,11 @@ CACHE_SHARES = {
     "amd": _fact(1.0, "1", _MFMA, 0.8, 1.1),
 }
 #: What long sums cost where both operands lie along them: products beyond which, doublings until every
-#: access misses the translation of addresses, and seconds that one adds for each multiply-add of the chip:
-#: NVIDIA's chips of 16 nm, its later ones, and AMD's.
+#: access misses the translation of addresses, and what one adds for each multiply-add. Chips of 16 nm and
+#: AMD's have one translation for all cores (seconds), NVIDIA's later ones theirs beside each core (cycles).
 LONG_ROWS = {
     "pascal": (4096, 3, _fact(1.1e-13, "s", _SIMT, 0.8e-13, 1.3e-13)),
-    "later": (4096, 1, _fact(1.5e-14, "s", _SIMT, 0.9e-14, 1.9e-14)),
+    "later": (16384, 1, _fact(2.3e-3, "cycle", _SIMT, 1.6e-3, 2.8e-3)),
     "amd": (8192, 5, _fact(2.1e-14, "s", _MFMA, 1.7e-14, 2.6e-14)),
 }
 #: Share of the peak that streams sustain, by memory; the first product with HBM2 is like GDDR.
@@ -373,8 +373,9 @@ def gpu_policy(
     facts |= waits | {"traced_dispatch": TRACED_DISPATCH[maker]}
     facts |= {f"idle_dispatch_s.{name}": fact for name, fact in idle.items()}
     facts |= {f"cache_shares.{name}": fact for name, fact in shares.items()}
+    long_row = {"s": "long_row_s", "cycle": "long_row_cycles"}[cost.unit] if cost else ""
     if cost is not None:
-        facts["long_row_s"] = cost
+        facts[long_row] = cost
     return Policy(
         style="eager",
         tile=(128, 128, 32),
@@ -399,7 +400,8 @@ def gpu_policy(
         cache_shares={name: fact.value for name, fact in shares.items()},
         cluster=cluster,
         long_row=limit,
-        long_row_s=cost.value if cost else 0.0,
+        long_row_s=cost.value if cost and cost.unit == "s" else 0.0,
+        long_row_cycles=cost.value if cost and cost.unit == "cycle" else 0.0,
         long_row_doublings=doublings,
         batch_blind=maker == "amd",
         dispatch_s=5e-6,

@@ -55,6 +55,8 @@ class Policy:
             slowly; 0 if never.
         long_row_s: time that every doubling beyond adds for each multiply-add of the chip: rows far apart
             miss the translation of addresses, which serves all cores.
+        long_row_cycles: cycles of a core that every doubling beyond adds for each of its multiply-adds, where
+            each core has a translation of its own.
         long_row_doublings: after which every access misses, so that nothing more is added.
         batch_blind: whether the library chooses the tiles of a batch as if it was one problem.
         core_threads: threads that a core keeps in flight in row-wise kernels.
@@ -118,6 +120,7 @@ class Policy:
     cluster: int = 1
     long_row: int = 0
     long_row_s: float = 0.0
+    long_row_cycles: float = 0.0
     long_row_doublings: int = 1
     batch_blind: bool = False
     cache_share: float = 0.5

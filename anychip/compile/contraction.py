@@ -122,8 +122,8 @@ def _long_row_ticks(chip: Chip, form: Contract, problem: Problem) -> tuple[tuple
     if any(stride != 1 for stride in along):
         return ()
     doublings = min(float(chip.policy.long_row_doublings), log2(problem.k / limit))
-    seconds = problem.m * problem.n * problem.k * chip.policy.long_row_s * doublings
-    return (("long rows", ceil(seconds * chip.clock_hz)),)
+    each = chip.policy.long_row_s * chip.clock_hz + chip.policy.long_row_cycles / chip.cores
+    return (("long rows", ceil(problem.m * problem.n * problem.k * each * doublings)),)
 
 
 def _engine_of(chip: Chip, form: Contract, format_name: str) -> str:

@@ -84,8 +84,8 @@ class Family:
                 if catalogue.STREAM_EFFICIENCY[path[1]].value == chip.links[path[0]].efficiency:
                     rate = min(1.0, link.efficiency * factor)
                     changes["links"][path[0]] = dataclasses.replace(link, efficiency=rate)
-            elif where == "policy" and path[0] == "long_row_s":
-                if chip.policy.long_row_s == catalogue.LONG_ROWS[path[1]][2].value:
+            elif where == "policy" and path[0] in ("long_row_s", "long_row_cycles"):
+                if getattr(chip.policy, path[0]) == catalogue.LONG_ROWS[path[1]][2].value:
                     policy[path[0]] = values[constant.place]
             elif where == "policy":
                 old = policy.get(path[0], getattr(chip.policy, path[0]))
@@ -158,6 +158,7 @@ _SHARE = Bounds(0.8, 0.4, 1.0)
 _MATMUL = frozenset({"linear", "bmm", "matmul"})
 _CACHE = Bounds(0.5, 0.05, 1.2)
 _MISSES = Bounds(4e-14, 2e-15, 4e-13)
+_CORE_MISSES = Bounds(2e-3, 2e-4, 1e-2)
 FAMILIES = (
     Family(
         "fp32 products on CUDA cores", "NVIDIA", _MATMUL, frozenset({"fp32"}),
@@ -166,10 +167,8 @@ FAMILIES = (
             *_stage("fma", catalogue.OPERAND_SHARES["fma"]),
             *_idle("nvidia", "linear", "bmm"),
             Constant("policy cache_shares fma", catalogue.CACHE_SHARES["fma"], _CACHE),
-            *(
-                Constant(f"policy long_row_s {key}", catalogue.LONG_ROWS[key][2], _MISSES)
-                for key in ("pascal", "later")
-            ),
+            Constant("policy long_row_s pascal", catalogue.LONG_ROWS["pascal"][2], _MISSES),
+            Constant("policy long_row_cycles later", catalogue.LONG_ROWS["later"][2], _CORE_MISSES),
         ),
     ),
     Family(
