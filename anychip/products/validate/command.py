@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
+import time
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 
-from anychip.errors import InvalidInput
+from anychip.errors import InvalidInput, unknown_name
 from anychip.products.arguments import Parser
 from anychip.products.validate.constants import constants, markdown
+from anychip.products.validate.document import Run, check, renewed
 from anychip.products.validate.flow import AXES, validated
-from anychip.products.validate.kinds import files_of, reading
+from anychip.products.validate.kinds import files_of, only, reading
 from anychip.products.validate.report import csv_of, json_of, show
 from anychip.profile.writing import check_writable, write_text
 
@@ -23,6 +27,7 @@ examples:
   anychip validate --data published/                       # every file of a known kind in it
   anychip validate --constants > constants.md
   anychip validate --data my_rows.csv --leave-one-chip-out --html errors.html
+  anychip validate --data published/ --only linear         # classes whose names hold the word
 
 Kinds of files are told by their columns. Every row is replayed, or counted with one of five reasons, or
 broken: then its column is named and the rest is still done. Times shorter than --shortest-us say more about
@@ -43,10 +48,14 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--leave-one-model-out", action="store_true", help="search constants again without each model"
     )
+    parser.add_argument("--only", metavar="CLASS", help="only rows of classes whose names hold this")
     parser.add_argument("--shortest-us", type=float, default=20.0, help="do not count shorter rows in errors")
     parser.add_argument("--json", type=Path, help="write every row and figure to this file")
     parser.add_argument("--csv", type=Path, help="write every row to this file")
     parser.add_argument("--html", type=Path, help="write scatter plots and tables to this file")
+    parser.add_argument(
+        "--document", type=Path, metavar="PAGE", help="renew the marked tables of this Markdown page"
+    )
     options = parser.parse(argv)
     if options.constants:
         sys.stdout.writelines(markdown(constants()))
@@ -55,11 +64,21 @@ def main(argv: Sequence[str]) -> int:
         raise InvalidInput("anychip validate: give measurements with --data; see `anychip validate --help`")
     if options.leave_one_chip_out and options.leave_one_model_out:
         raise InvalidInput("--leave-one-chip-out and --leave-one-model-out: give one of them at a time")
-    for path in filter(None, (options.json, options.csv, options.html)):
+    for path in filter(None, (options.json, options.csv, options.html, options.document)):
         check_writable(path)
-    files, others = files_of(options.data)
-    readings = [(kind, reading(path, kind, options.shortest_us * 1e-6)) for path, kind in files]
     axis = next((axis for axis in AXES if getattr(options, f"leave_one_{axis}_out")), None)
+    files, others = files_of(options.data)
+    names = [path.name for path, _ in files]
+    page = None
+    if options.document is not None:
+        page = _page(options.document)
+        check(page, axis, names, str(options.document))
+    readings = [(kind, reading(path, kind, options.shortest_us * 1e-6)) for path, kind in files]
+    if options.only is not None:
+        classes = {each.kind for _, found in readings for each in (*found.questions, *found.excluded)}
+        if not any(options.only in name for name in classes):
+            raise unknown_name("class of rows", options.only, classes)
+        readings = [(kind, only(found, options.only)) for kind, found in readings]
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("reading", total=None)
         result = validated(
@@ -80,4 +99,32 @@ def main(argv: Sequence[str]) -> int:
         from anychip.products.validate.page import page_of
 
         write_text(options.html, (page_of(result),))
+    if page is not None:
+        run = Run(
+            result,
+            names,
+            _command(argv, options.data),
+            date.today().isoformat(),
+            time.process_time(),
+        )
+        write_text(options.document, (renewed(page, run),))
     return 0
+
+
+def _page(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(f"{path}: {error.strerror}; --document takes a page with marked tables") from error
+
+
+def _command(argv: Sequence[str], data: Path) -> str:
+    """How to do it again: without where this machine keeps its files and what else was written."""
+    words = list(argv)
+    for name in ("--document", "--json", "--csv", "--html"):
+        if name in words:
+            place = words.index(name)
+            del words[place : place + 2]
+    name = "FOLDER" if data.is_dir() else data.name
+    shown = [name if Path(word) == data else word for word in words]
+    return shlex.join(["anychip", "validate", *shown])

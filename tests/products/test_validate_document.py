@@ -1,0 +1,82 @@
+"""Tables of a page are renewed by the run that they come from; all else stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from anychip.errors import InvalidInput, UnknownName
+from anychip.products.validate import main
+from tests.products.test_validate import file_of
+
+ROWS = [
+    f"{chip},linear,1,{m},1024,1024,fp32,{ms},x,p,kernel,s"
+    for chip, ms in (("V100", 0.3), ("T4", 0.9))
+    for m in (512, 1024)
+]
+OURS = "What we say about it stays.\n"
+
+
+def block(what: str, content: str = "") -> str:
+    return f"<!-- validate {what} -->\n{content}<!-- /validate -->\n"
+
+
+def test_only_tables_of_this_run_are_renewed(tmp_path: Path) -> None:
+    data = file_of(tmp_path, *ROWS)
+    page = tmp_path / "page.md"
+    others = block("chip errors gpu_ops.csv", "kept\n") + block("nothing errors other.csv", "kept too\n")
+    page.write_text(
+        OURS
+        + block("nothing run gpu_ops.csv")
+        + block("nothing errors gpu_ops.csv", "| old |\n")
+        + block("nothing ranking gpu_ops.csv")
+        + block("nothing intervals gpu_ops.csv")
+        + block("nothing coverage gpu_ops.csv")
+        + others
+    )
+    csv = tmp_path / "rows.csv"
+    words = ["--data", str(data), "--document", str(page), "--csv", str(csv)]
+    assert main(words) == 0
+    first = page.read_text()
+    assert first.startswith(OURS) and first.endswith(others) and "| old |" not in first
+    assert "`anychip validate --data gpu_ops.csv`" in first and str(tmp_path) not in first
+    lines = [line for line in first.splitlines() if line.startswith("| linear | fp32 | 4 |")]
+    assert len(lines) == 1 and "t4 " in lines[0] and "v100 " in lines[0]
+    assert "| linear | 4 | 100 |" in first and "| time | " in first
+    assert main(words) == 0
+    assert [line for line in page.read_text().splitlines() if "processor" not in line] == [
+        line for line in first.splitlines() if "processor" not in line
+    ]
+
+
+def test_a_page_that_nothing_can_renew_stays_as_it_is(tmp_path: Path) -> None:
+    data = file_of(tmp_path, *ROWS)
+    page = tmp_path / "page.md"
+    for text, complaint in (
+        (OURS, "no table with nothing left out"),
+        (block("nothing colours gpu_ops.csv"), "tables are run, errors"),
+    ):
+        page.write_text(text)
+        with pytest.raises(InvalidInput, match=complaint):
+            main(["--data", str(data), "--document", str(page)])
+        assert page.read_text() == text
+    with pytest.raises(InvalidInput, match=r"missing\.md: No such file"):
+        main(["--data", str(data), "--document", str(tmp_path / "missing.md")])
+
+
+def test_the_page_of_errors_has_tables_of_every_axis() -> None:
+    page = Path(__file__).parents[2] / "docs" / "how_right.md"
+    text = page.read_text()
+    marks = [line for line in text.splitlines() if line.startswith("<!-- validate ")]
+    assert {mark.split()[2] for mark in marks} == {"nothing", "chip", "model"}
+    assert text.count("<!-- /validate -->") == len(marks)
+
+
+def test_only_rows_of_a_class(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = file_of(tmp_path, *ROWS, "T4,softmax,1,4096,1024,,fp32,0.2,x,p,kernel,s")
+    assert main(["--data", str(data), "--only", "softmax"]) == 0
+    shown = capsys.readouterr().out
+    assert "softmax" in shown and "linear" not in shown
+    with pytest.raises(UnknownName, match='unknown class of rows "sofmax"; did you mean softmax'):
+        main(["--data", str(data), "--only", "sofmax"])
