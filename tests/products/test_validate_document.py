@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,22 @@ def test_only_rows_of_a_class(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "softmax" in shown and "linear" not in shown
     with pytest.raises(UnknownName, match='unknown class of rows "sofmax"; did you mean softmax'):
         main(["--data", str(data), "--only", "sofmax"])
+
+
+def test_intervals_of_each_axis_stand_side_by_side(tmp_path: Path) -> None:
+    rows = [
+        f"{chip},linear,1,{m},1024,1024,fp32,{ms * m / 512},x,p,kernel,s"
+        for chip, ms in (("V100", 0.3), ("T4", 0.9))
+        for m in range(512, 1152, 64)
+    ]
+    data, kept = file_of(tmp_path, *rows), tmp_path / "intervals.json"
+    kept.write_text('{"model": {"classes": {}}}')
+    assert main(["--data", str(data), "--intervals", str(kept)]) == 0
+    found = json.loads(kept.read_text())
+    assert found["model"] == {"classes": {}}
+    span = found["nothing"]["classes"]["linear fp32"]
+    assert 0 < span["low"] < span["high"] and span["rows"] == 20 and span["groups"] == 2
+    kept.write_text("{")
+    with pytest.raises(InvalidInput, match="no JSON"):
+        main(["--data", str(data), "--intervals", str(kept)])
+    assert kept.read_text() == "{"

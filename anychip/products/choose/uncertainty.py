@@ -7,16 +7,27 @@ others. Elsewhere they are a judgement, and say so.
 
 from __future__ import annotations
 
+import json
+from importlib.resources import files
+from typing import Any
+
 from anychip.chips import Chip
 from anychip.facts import Fact, Source
 from anychip.profile.profile import Range
 
 _READ_ON = "2026-11-28"
+#: Written by ``anychip validate --intervals``, chips left out and models left out.
+_INTERVALS: dict[str, Any] = json.loads(
+    files("anychip.products.choose").joinpath("intervals.json").read_text(encoding="utf-8")
+)
 
 
-def _held_out(low: float, high: float, rows: str) -> Fact:
-    where = f"80 % interval of {rows}"
-    return Fact(1.0, "x", Source("fitted", where, _READ_ON), low, high)
+def _held_out(axis: str, name: str) -> Fact:
+    """The interval of a class and format, with chips (or models) left out."""
+    run = _INTERVALS[axis]
+    found = run["classes"][name]
+    where = f"80 % interval of {found['rows']} rows of class {name}, {axis}s left out: {run['command']}"
+    return Fact(1.0, "x", Source("fitted", where, run["date"]), found["low"], found["high"])
 
 
 def _judged(factor: float, why: str) -> Fact:
@@ -29,20 +40,16 @@ _MEASURED = {
     "16 bits": frozenset({"a100", "a40"}),
 }
 _KNOWN_CHIP = {
-    "fp32": _held_out(0.91, 1.13, "43 calls of four models in fp32, models left out (gpu_models.csv)"),
-    "16 bits": _held_out(0.89, 1.19, "314 fp16 products of seven models, models left out (gpu_ops.csv)"),
+    "fp32": _held_out("model", "model forward fp32"),
+    "16 bits": _held_out("model", "linear fp16"),
 }
 _OTHER_CHIP = {
-    "fp32": _held_out(
-        0.86, 1.25, "43 calls of models in fp32 on seven GPUs, chips left out (gpu_models.csv)"
-    ),
-    "16 bits": _held_out(0.82, 1.36, "314 fp16 products on A100 and A40, chips left out (gpu_ops.csv)"),
+    "fp32": _held_out("chip", "model forward fp32"),
+    "16 bits": _held_out("chip", "linear fp16"),
 }
 _AMD = _judged(1.6, "AMD's GPUs were measured in fp32 alone")
-_NEURON = _judged(
-    1.2, "inf2 and trn1 with constants searched without the chip: eight of ten encoders within 0.90 to 1.13"
-)
-_NEURON_TRAINING = _judged(1.25, "51 training rows of trn1: nine of ten within 24 % (neuron_published.csv)")
+_NEURON = _held_out("model", "neuron encoders bf16")
+_NEURON_TRAINING = _held_out("model", "neuron training bf16")
 _NEURON_LATER = _judged(1.35, "Trainium2 and 3 are hardly published; constants carried over")
 _INFERENTIA1 = _judged(2.0, "array, clocks and buffers of Inferentia1 are unpublished")
 _CALIBRATED = _judged(1.2, "ten models on one calibrated machine: mean error 8 %, all but one within 18 %")

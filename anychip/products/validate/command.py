@@ -7,8 +7,10 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
@@ -56,6 +58,12 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--document", type=Path, metavar="PAGE", help="renew the marked tables of this Markdown page"
     )
+    parser.add_argument(
+        "--intervals",
+        type=Path,
+        metavar="FILE",
+        help="renew the intervals of what was left out in this JSON file",
+    )
     options = parser.parse(argv)
     if options.constants:
         sys.stdout.writelines(markdown(constants()))
@@ -64,7 +72,7 @@ def main(argv: Sequence[str]) -> int:
         raise InvalidInput("anychip validate: give measurements with --data; see `anychip validate --help`")
     if options.leave_one_chip_out and options.leave_one_model_out:
         raise InvalidInput("--leave-one-chip-out and --leave-one-model-out: give one of them at a time")
-    for path in filter(None, (options.json, options.csv, options.html, options.document)):
+    for path in filter(None, (options.json, options.csv, options.html, options.document, options.intervals)):
         check_writable(path)
     axis = next((axis for axis in AXES if getattr(options, f"leave_one_{axis}_out")), None)
     files, others = files_of(options.data)
@@ -73,6 +81,7 @@ def main(argv: Sequence[str]) -> int:
     if options.document is not None:
         page = _page(options.document)
         check(page, axis, names, str(options.document))
+    known = {} if options.intervals is None else _intervals(options.intervals)
     readings = [(kind, reading(path, kind, options.shortest_us * 1e-6)) for path, kind in files]
     if options.only is not None:
         classes = {each.kind for _, found in readings for each in (*found.questions, *found.excluded)}
@@ -99,15 +108,17 @@ def main(argv: Sequence[str]) -> int:
         from anychip.products.validate.page import page_of
 
         write_text(options.html, (page_of(result),))
-    if page is not None:
-        run = Run(
-            result,
-            names,
-            _command(argv, options.data),
-            date.today().isoformat(),
-            time.process_time(),
-        )
+    command, today = _command(argv, options.data), date.today().isoformat()
+    if page is not None and options.document is not None:
+        run = Run(result, names, command, today, time.process_time())
         write_text(options.document, (renewed(page, run),))
+    if options.intervals is not None:
+        known[axis or "nothing"] = {
+            "command": command,
+            "date": today,
+            "classes": {f"{each.kind} {each.dtype}": asdict(each) for each in result.intervals},
+        }
+        write_text(options.intervals, (json.dumps(known, indent=1) + "\n",))
     return 0
 
 
@@ -118,10 +129,20 @@ def _page(path: Path) -> str:
         raise InvalidInput(f"{path}: {error.strerror}; --document takes a page with marked tables") from error
 
 
+def _intervals(path: Path) -> dict[str, Any]:
+    """What other runs have left in the file."""
+    if not path.exists():
+        return {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InvalidInput(f"{path}: no JSON ({error}); --intervals renews what it has written") from None
+
+
 def _command(argv: Sequence[str], data: Path) -> str:
     """How to do it again: without where this machine keeps its files and what else was written."""
     words = list(argv)
-    for name in ("--document", "--json", "--csv", "--html"):
+    for name in ("--document", "--intervals", "--json", "--csv", "--html"):
         if name in words:
             place = words.index(name)
             del words[place : place + 2]
