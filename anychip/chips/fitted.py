@@ -38,9 +38,9 @@ def _fact(
 SIMT = {
     "efficiency": _fact(0.966, "1", _SIMT, 0.85, 1.0),
     "operand_cost": _fact(6.0, "MAC/element", _SIMT, 2.8, 6.0),
-    "drain_depth": _fact(9, "products", _SIMT, 2, 12),
+    "drain_depth": _fact(9, "products", _SIMT, 2, 16),
     "full_results": _fact(32768, "result", _SIMT),
-    "occupancy_exponent": _fact(0.22, "1", _SIMT, 0.2, 0.6),
+    "occupancy_exponent": _fact(0.22, "1", _SIMT, 0.2, 0.75),
     "wave_weight": _fact(0.52, "1", _SIMT, 0.18, 0.75),
 }
 _OWNERS = Source(
@@ -64,7 +64,7 @@ TENSOR_CORE = {
 MATRIX_CORE = {
     "efficiency": _fact(0.777, "1", _MFMA, 0.70, 0.83),
     "operand_cost": _fact(8.2, "MAC/element", _MFMA, 3.0, 16.0),
-    "drain_depth": _fact(38, "products", _MFMA, 15, 60),
+    "drain_depth": _fact(38, "products", _MFMA, 15, 75),
     "full_results": _fact(32768, "result", _MFMA),
     "occupancy_exponent": _fact(0.02, "1", _MFMA, 0.01, 0.4),
     "wave_weight": _fact(0.82, "1", _MFMA, 0.1, 0.9),
@@ -77,9 +77,9 @@ _TENSOR_PORTS = Source(
     _READ_ON,
 )
 OPERAND_SHARES = {
-    "fma": {"dram": _fact(0.56, "1", _SIMT, 0.5, 0.7)},
+    "fma": {"dram": _fact(0.56, "1", _SIMT, 0.39, 0.7)},
     "tensor": {"dram": _fact(0.77, "1", _TENSOR, 0.7, 0.85), "l2": _fact(0.9, "1", _TENSOR_PORTS, 0.47, 1.0)},
-    "amd": {"dram": _fact(0.62, "1", _MFMA, 0.5, 0.8), "l2": _fact(0.156, "1", _MFMA, 0.15, 0.2)},
+    "amd": {"dram": _fact(0.62, "1", _MFMA, 0.45, 0.8), "l2": _fact(0.156, "1", _MFMA, 0.145, 0.2)},
 }
 #: Part of the shared cache in which operands of tiles stay.
 CACHE_SHARES = {
@@ -91,9 +91,9 @@ CACHE_SHARES = {
 #: access misses the translation of addresses, and what one adds for each multiply-add. Chips of 16 nm and
 #: AMD's have one translation for all cores (seconds), NVIDIA's later ones theirs beside each core (cycles).
 LONG_ROWS = {
-    "pascal": (4096, 3, _fact(1.1e-13, "s", _SIMT, 0.8e-13, 1.3e-13)),
-    "later": (16384, 1, _fact(2.3e-3, "cycle", _SIMT, 1.6e-3, 2.8e-3)),
-    "amd": (8192, 5, _fact(2.1e-14, "s", _MFMA, 1.7e-14, 2.6e-14)),
+    "pascal": (4096, 3, _fact(1.1e-13, "s", _SIMT, 0.8e-13, 1.6e-13)),
+    "later": (16384, 1, _fact(2.3e-3, "cycle", _SIMT, 1.2e-3, 3.5e-3)),
+    "amd": (8192, 5, _fact(2.1e-14, "s", _MFMA, 1.7e-14, 4.0e-14)),
 }
 #: Share of the peak that streams sustain, by memory; the first product with HBM2 is like GDDR.
 STREAM_EFFICIENCY = {
@@ -330,6 +330,13 @@ _THIN_TILES = ((64, 16), (16, 64), (128, 16), (16, 128))
 #: What libraries have for batches on CUDA cores, by `Generation.batched_menu`.
 _BATCHED_TILES = {"square": ((128, 128),), "flat": ((128, 128), (64, 128)), "all": ()}
 _SPLITS = (1, 2, 3, 4, 6, 8, 12, 16)
+#: Attention in whose shapes rocBLAS' tables hold batches for every layout of operands: width of a head and
+#: longest sequence. Apart from convolutions, their other entries are single problems. Source: rocBLAS,
+#: library/src/blas3/Tensile/Logic/asm_full/arcturus and aldebaran_104cu, tables Cijk_*_SB.
+_TUNED_ATTENTION = (64, 1024)
+#: Products of a sum that a kernel on CUDA cores takes at a time: the last number in the names of cuBLAS' and
+#: CUTLASS' kernels for them, such as cutlass_80_simt_sgemm_128x128_8x4.
+_SIMT_STEP = 8
 
 
 def gpu_policy(
@@ -384,6 +391,7 @@ def gpu_policy(
         + (_LARGE_TILES + _WIDE_TILES + _THIN_TILES if tensor_cores else _WIDE_TILES)
         + (_LARGEST_TILES if largest_tiles else ()),
         batched_tiles={"fma": menu} if menu else {},
+        steps={"fma": _SIMT_STEP},
         splits=_SPLITS,
         operand_engine="stage",
         core_threads=core_threads,
@@ -404,6 +412,8 @@ def gpu_policy(
         long_row_cycles=cost.value if cost and cost.unit == "cycle" else 0.0,
         long_row_doublings=doublings,
         batch_blind=maker == "amd",
+        batch_tuned=_TUNED_ATTENTION if maker == "amd" else (0, 0),
+        bias_copied=maker == "amd" and not largest_tiles,
         dispatch_s=5e-6,
         idle_dispatch_s={name: fact.value for name, fact in idle.items()},
         traced_dispatch=TRACED_DISPATCH[maker].value,

@@ -50,6 +50,8 @@ class Policy:
         tiles: (m, n) of the result tiles that the vendor's library chooses from; empty: only `tile`.
         splits: into how many parts the library may cut the depth of one sum.
         batched_tiles: the menu for products of batches, by matrix engine; the others take `tiles`.
+        steps: products of one sum that kernels of a matrix engine take at a time, so that sums are padded to
+            whole steps; the others take as many as `tile` says.
         cluster: neighbouring cores that fetch an operand which their tiles share once, together.
         long_row: products of one 32-bit sum beyond which operands that both lie along it are fetched more
             slowly; 0 if never.
@@ -59,6 +61,10 @@ class Policy:
             each core has a translation of its own.
         long_row_doublings: after which every access misses, so that nothing more is added.
         batch_blind: whether the library chooses the tiles of a batch as if it was one problem.
+        batch_tuned: width of the heads and longest sequence of attention whose batches such a library was
+            tuned for all the same, forward and backward.
+        bias_copied: whether a bias is first copied over the whole result, by a kernel of its own, and read
+            from there by the product, as PyTorch does where its library has no product with a bias.
         core_threads: threads that a core keeps in flight in row-wise kernels.
         row_access: instructions of a thread for one access and what is done with it, in row-wise kernels; 0
             if nothing is known of them.
@@ -117,12 +123,15 @@ class Policy:
     batched_tiles: Mapping[str, tuple[tuple[int, int], ...]] = field(
         default_factory=dict[str, tuple[tuple[int, int], ...]]
     )
+    steps: Mapping[str, int] = field(default_factory=dict[str, int])
     cluster: int = 1
     long_row: int = 0
     long_row_s: float = 0.0
     long_row_cycles: float = 0.0
     long_row_doublings: int = 1
     batch_blind: bool = False
+    batch_tuned: tuple[int, int] = (0, 0)
+    bias_copied: bool = False
     cache_share: float = 0.5
     cache_shares: Mapping[str, float] = field(default_factory=dict[str, float])
     graph_cores: int = 0

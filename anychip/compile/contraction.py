@@ -80,7 +80,8 @@ def contraction(
     across = (problem.copies, -(-problem.m // tiling.m), -(-problem.n // tiling.n), tiling.splits)
     names = ("b", "m", "n", "s")
     grid = Grid(tuple(zip(names, across, strict=True)), body, resident=resident, interleaved=True)
-    items: list[Item] = [grid]
+    copied = _copied_bias(chip, form)
+    items: list[Item] = [*copied, grid]
     if tiling.splits > 1:
         items.append(_joined_parts(chip, problem, tiling))
     local, element = local_memory(chip), problem.element
@@ -105,7 +106,7 @@ def contraction(
     )
     demand = demand_of(chip, (form, *epilogue), tuple(items))
     fixed = _long_row_ticks(chip, form, problem)
-    launches = 1 + (tiling.splits > 1)
+    launches = 1 + len(copied) + (tiling.splits > 1)
     return Nest("contract", accesses, buffers, tuple(items), demand, launches=launches, fixed_ticks=fixed)
 
 
@@ -222,9 +223,12 @@ def _finished(
         ]
     items: list[Item] = []
     reads = [sums]
-    extra = (bytes_of(form.extras) + saved_bytes) / tiles
+    extra = _extra_bytes(chip, form) + saved_bytes
     if extra:
-        items.append(load(chip, "extras", results, extra * crossing.reads, extra))
+        far = extra * crossing.reads
+        if _bias_is_copied(chip, form):
+            far *= spilled_share(chip, problem.result_bytes)
+        items.append(load(chip, "extras", results, far / tiles, extra / tiles))
         reads.append(Slot("extras"))
     recipe = joined_recipe(form, epilogue)
     items.append(_lanes(chip, tuple(reads), "out", results, recipe))
@@ -237,6 +241,33 @@ def _finished(
         far *= spilled_share(chip, problem.result_bytes)
     items.append(store(chip, "out", results, far, size, tile=tile, format_name=form.result.format))
     return items
+
+
+def _bias_is_copied(chip: Chip, form: Contract) -> bool:
+    """Whether the product finds its bias where its results will be."""
+    return chip.policy.bias_copied and any(each.bytes < form.result.bytes for each in form.extras)
+
+
+def _extra_bytes(chip: Chip, form: Contract) -> int:
+    """What is read to finish results."""
+    return form.result.bytes if _bias_is_copied(chip, form) else bytes_of(form.extras)
+
+
+def _copied_bias(chip: Chip, form: Contract) -> tuple[Grid, ...]:
+    """The launch before a product that copies its bias over the results."""
+    if not _bias_is_copied(chip, form):
+        return ()
+    size = form.result.bytes
+    elements = max(1, form.problems * form.m * form.n)
+    piece = min(elements, max(_LEAST_JOINED, -(-elements // (_JOINED_PIECES * chip.cores))))
+    count = -(-elements // piece)
+    read, far = bytes_of(form.extras) / count, spilled_share(chip, size) * size / count
+    body: list[Item] = [
+        load(chip, "extras", piece, read, read),
+        _lanes(chip, (Slot("extras"),), "out", piece, IDENTITY),
+        store(chip, "out", piece, far, size / count, format_name=form.result.format),
+    ]
+    return (Grid((("c", count),), tuple(body)),)
 
 
 def widened(form: Contract, format_name: str) -> Recipe | None:

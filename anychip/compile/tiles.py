@@ -133,7 +133,8 @@ def choose(chip: Chip, problem: Problem) -> Tiling:
     menu = chip.policy.tiles or (chip.policy.tile[:2],)
     if problem.copies > 1:
         menu = chip.policy.batched_tiles.get(chip.multiplier(problem.format), menu)
-        problem = problem.alone() if chip.policy.batch_blind else problem
+        if chip.policy.batch_blind and not _tuned(chip, problem):
+            problem = problem.alone()
     best: tuple[float, Tiling] | None = None
     for m, n in menu:
         step = _step(chip, m, n, problem)
@@ -156,6 +157,13 @@ def choose(chip: Chip, problem: Problem) -> Tiling:
     return Tiling(*min(menu, key=lambda tile: tile[0] * tile[1]), 1, 1)
 
 
+def _tuned(chip: Chip, problem: Problem) -> bool:
+    """Whether the problem is scores, context or a gradient of attention that the library was tuned for."""
+    width, longest = chip.policy.batch_tuned
+    short, middle, long = sorted((problem.m, problem.n, problem.k))
+    return short == width and middle == long <= longest
+
+
 def even(chip: Chip, problem: Problem) -> Tiling:
     """The result cut into as many equal parts as there are cores; blocking inside a part is the library's.
 
@@ -170,7 +178,8 @@ def even(chip: Chip, problem: Problem) -> Tiling:
 
 def _step(chip: Chip, m: int, n: int, problem: Problem) -> int | None:
     """Products per step that fit the local memory: the policy's, or fewer."""
-    step = min(chip.policy.tile[2], max(1, problem.k))
+    step = chip.policy.steps.get(chip.multiplier(problem.format), chip.policy.tile[2])
+    step = min(step, max(1, problem.k))
     capacity = chip.memories[local_memory(chip)].capacity_bytes
     per_product = chip.policy.depth * (m + n) * problem.element + 0.0
     while step > 1 and step * per_product > capacity:

@@ -95,12 +95,26 @@ def test_search_finds_constants_and_leaves_those_that_no_row_decides() -> None:
     assert found["idle"] == pytest.approx(7.0)
 
 
+def test_search_begins_in_the_better_valley() -> None:
+    def errors(values: object) -> np.ndarray:
+        assert isinstance(values, dict)
+        # Another kernel is taken above 1, without any slope that leads there.
+        return np.full(8, abs(np.log(values["a"] / 5.0)) if values["a"] > 1 else 0.3 + 0.1 * values["a"])
+
+    weights = np.full(8, 1 / 8)
+    alone = least(errors, {"a": Bounds(0.5, 0.01, 10.0)}, weights)  # type: ignore
+    found = least(errors, {"a": Bounds(0.5, 0.01, 10.0, other=4.5)}, weights)  # type: ignore
+    assert alone["a"] < 1
+    assert found["a"] == pytest.approx(5.0, rel=0.05)
+
+
 def test_families_fit_few_constants_and_start_from_none_of_them() -> None:
     for family in FAMILIES:
         assert len(family.constants) <= 15
         for each in family.constants:
             assert each.bounds.low <= each.bounds.start <= each.bounds.high
-            assert each.bounds.start != each.fact.value
+            assert each.bounds.low <= (each.bounds.other or each.bounds.start) <= each.bounds.high
+            assert each.fact.value not in (each.bounds.start, each.bounds.other)
             assert each.fact.source.kind == "fitted"
 
 

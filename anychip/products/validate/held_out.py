@@ -113,17 +113,21 @@ def _scaled_engine(engine: Engine, path: Sequence[str], factor: float) -> Engine
 def _unit(engine: str, facts: Mapping[str, Fact], joint: bool = True) -> tuple[Constant, ...]:
     bounds = {
         "efficiency": Bounds(0.8, 0.4, 1.0),
-        "operand_cost": Bounds(5.0, 0.5, 30.0),
+        "operand_cost": Bounds(4.0, 0.5, 30.0, other=8.0),
         "drain_depth": Bounds(16.0, 1.0, 200.0),
-        "occupancy_exponent": Bounds(0.3, 0.01, 1.0),
-        "wave_weight": Bounds(0.9, 0.05, 1.0),
+        "occupancy_exponent": Bounds(0.3, 0.01, 1.0, other=0.03),
+        "wave_weight": Bounds(0.9, 0.05, 1.0, other=0.3),
     }
     return tuple(Constant(f"engine {engine} {name}", facts[name], each) for name, each in bounds.items())
 
 
+#: Of requests for tiles: main memory is far from full, and ports of caches are either nearly so or not.
+_SHARES_OF_LINKS = {"dram": Bounds(0.6, 0.1, 1.0), "l2": Bounds(0.6, 0.1, 1.0, other=0.15)}
+
+
 def _stage(engine: str, shares: Mapping[str, Fact]) -> tuple[Constant, ...]:
     return tuple(
-        Constant(f"engine stage_{engine} link_shares {link}", fact, Bounds(0.6, 0.1, 1.0))
+        Constant(f"engine stage_{engine} link_shares {link}", fact, _SHARES_OF_LINKS[link])
         for link, fact in shares.items()
     )
 

@@ -111,6 +111,9 @@ def _forward(op: str, name: str, batch: int, m: int, n: int, k: int) -> Node:
         weight = View(1, name, (k, n), (1, k))
         inputs = (view(0, name, n), view(2, name, batch * m, k), weight)
         return Node("aten.addmm.default", (), inputs, (view(3, name, batch * m, n),))
+    if op == "product":  # a linear layer without bias
+        inputs = (view(0, name, batch * m, k), View(1, name, (k, n), (1, k)))
+        return Node("aten.mm.default", (), inputs, (view(2, name, batch * m, n),))
     if op in ("bmm", "matmul"):
         inputs = (view(0, name, batch, m, k), view(1, name, batch, k, n))
         return Node("aten.bmm.default", (), inputs, (view(2, name, batch, m, n),))

@@ -1,9 +1,10 @@
-"""The constants with the least error, by damped least squares that forgets outliers."""
+"""The constants with the least error: damped least squares that forgets outliers, from the best start."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,14 @@ class Bounds:
         start: neutral value that the search begins with; no fitted one.
         low: least.
         high: greatest.
+        other: a second value to begin with, for constants that decide which kernel is taken: errors jump with
+            it, so that no slope leads from one valley to the next. The search begins with the better one.
     """
 
     start: float
     low: float
     high: float
+    other: float | None = None
 
 
 def least(
@@ -45,7 +49,6 @@ def least(
     names = tuple(bounds)
     low: Vector = np.log([bounds[name].low for name in names])
     high: Vector = np.log([bounds[name].high for name in names])
-    place: Vector = np.log([bounds[name].start for name in names])
 
     def at(where: NDArray[Any]) -> Vector:
         return errors(dict(zip(names, np.exp(where).tolist(), strict=True)))
@@ -53,7 +56,12 @@ def least(
     def loss(found: Vector) -> float:
         return float(np.sum(weights * np.minimum(np.abs(found), _OUTLIER)))
 
-    now = at(place)
+    starts = product(
+        *((each.start,) if each.other is None else (each.start, each.other) for each in bounds.values())
+    )
+    tried_starts = [(start, at(np.log(start))) for start in starts]
+    begun, now = min(tried_starts, key=lambda each: loss(each[1]))
+    place: Vector = np.log(begun)
     best, damping = loss(now), 0.1
     for turn in range(_ROUNDS):
         step = _STEP if turn < _ROUNDS - 2 else _STEP / 2
