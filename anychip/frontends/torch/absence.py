@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any
 
 import torch
+import torch.jit._builtins as builtins
 
 from anychip.frontends.torch.dispatch import DEVICE, dispatch
 from anychip.frontends.torch.memory import Storage
@@ -179,7 +180,9 @@ def start() -> None:
     import_module("torch._meta_registrations")
     for name in _FACTORIES:
         factory = _original_factories[name] = getattr(torch, name)
-        setattr(torch, name, _made_absent(factory))
+        made = _made_absent(factory)
+        builtins._register_builtin(made, f"aten::{name}")  # TorchScript compiles it as the operator
+        setattr(torch, name, made)
     torch.nn.Parameter.__new__ = staticmethod(_new_parameter)
 
 

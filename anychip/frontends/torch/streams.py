@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+from itertools import count
 from typing import Any, ClassVar
 
+import torch
+
 from anychip.frontends.torch.dispatch import DEVICE
+
+_OUTSIDE_DEVICE = int(torch._C._autograd.DeviceType.PrivateUse1)  # pyright: ignore
+
+
+_numbers = count()
 
 
 def cut(reason: str) -> None:
@@ -14,16 +22,41 @@ def cut(reason: str) -> None:
         DEVICE.recorder.cut(reason)
 
 
-class Stream:
-    """A queue of work. The device runs everything in the order of the calls, so queues are names."""
+class Stream(torch.Stream):
+    """A queue of work. The device runs everything in the order of the calls, so queues are names.
 
-    def __init__(self, device: Any = None, priority: int = 0, **kwargs: Any) -> None:
-        self.device = DEVICE.shown
-        self.device_index = 0
-        self.priority = priority
-        self.stream_id = self.cuda_stream = id(self) & 0xFFFF
+    PyTorch's parser of arguments (`Tensor.record_stream`) takes nothing but its own class.
+    """
 
-    def wait_stream(self, stream: Any) -> None:
+    def __new__(cls, device: Any = None, priority: int = 0, **kwargs: Any) -> Stream:
+        """A further queue, whatever it is to be ahead of."""
+        made: Any = super().__new__
+        stream = made(cls, stream_id=next(_numbers), device_index=0, device_type=_OUTSIDE_DEVICE)
+        stream.priority = priority
+        return stream
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """`__new__` has done all."""
+
+    @property
+    def device(self) -> torch.device:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The one there is, by the name that the script knows."""
+        return DEVICE.shown
+
+    @property
+    def cuda_stream(self) -> int:
+        """What libraries pass on as the queue's handle."""
+        return self.stream_id
+
+    @staticmethod
+    def priority_range() -> tuple[int, int]:
+        """Lowest and highest priority, as CUDA has them."""
+        return 0, -5
+
+    def __repr__(self) -> str:
+        return f"<torch.cuda.Stream device={self.device} cuda_stream={self.stream_id:#x}>"
+
+    def wait_stream(self, other: Any) -> None:
         """Order holds already."""
 
     def wait_event(self, event: Any) -> None:

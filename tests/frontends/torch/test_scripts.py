@@ -21,6 +21,7 @@ QUICK = (
     "ddp.py",
     "derivatives.py",
     "losses_and_averages.py",
+    "queues_and_tools.py",
 )
 
 
@@ -102,6 +103,36 @@ def test_host_work_in_other_processes_goes_on(tmp_path: Path) -> None:
     text = "pool = processes.get_context('spawn').Pool(1); print(pool.map(len, ['ab', 'c']))"
     done = run_on_device(tmp_path, _ELSEWHERE.replace("HOW", text))
     assert (done.returncode, done.stdout) == (0, "[2, 1]\n")
+
+
+def test_profiling_prints_nothing_of_its_own(tmp_path: Path) -> None:
+    done = run_on_device(
+        tmp_path,
+        "import torch\nfrom torch.profiler import ProfilerActivity, profile\nx = torch.ones(4).cuda()\n"
+        "with profile(activities=[ProfilerActivity.CUDA]) as traced:\n    x + x\n",
+    )
+    assert done.returncode == 0 and "CUDA" not in done.stderr
+
+
+def test_scripted_code_sees_factories_without_values(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import torch\n@torch.jit.script\ndef shifted(x: torch.Tensor):\n    return x + torch.zeros([2])\n"
+        "x = torch.ones(2).cuda()\nprint(shifted(torch.ones(2)).tolist(), (x + x).shape)\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "anychip",
+        "run",
+        "--chip",
+        "trn1",
+        "--no-values",
+        "--quiet",
+        str(script),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stdout) == (0, "[1.0, 1.0] torch.Size([2])\n"), done.stderr
 
 
 def test_words_are_compared_exactly_and_numbers_within_tolerance() -> None:

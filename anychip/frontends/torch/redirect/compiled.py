@@ -11,8 +11,10 @@ from itertools import count
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 
 from anychip.frontends.torch.places import STATE
+from anychip.frontends.torch.redirect.names import replace, translate
 from anychip.programs.graph import Region
 
 _numbers = count()
@@ -95,3 +97,13 @@ def install() -> None:
     """Puts it in force."""
     torch.compile = compile_
     torch.nn.Module.compile = _compile_module
+    _trace_on_the_chip()
+
+
+def _trace_on_the_chip() -> None:
+    """Tensors that `torch.export` and `FakeTensorMode` trace with lie on the chip where it says ``cuda``.
+
+    PyTorch's core has no guard for CUDA here, and ends the process where autograd asks for one.
+    """
+    normalized = FakeTensor._normalize_fake_device  # pyright: ignore
+    replace(FakeTensor, _normalize_fake_device=staticmethod(lambda device: normalized(translate(device))))

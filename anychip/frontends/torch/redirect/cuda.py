@@ -10,9 +10,9 @@ from typing import Any
 import torch
 import torch.cuda.random
 
-from anychip.frontends.torch.dispatch import DEVICE
+from anychip.errors import NotModelled
 from anychip.frontends.torch.memory import LEDGER
-from anychip.frontends.torch.redirect import graphs
+from anychip.frontends.torch.redirect import accelerator, bindings, graphs
 from anychip.frontends.torch.redirect.face import Face
 from anychip.frontends.torch.redirect.names import replace, translate
 from anychip.frontends.torch.redirect.tensors import LegacyType
@@ -55,6 +55,16 @@ def _no_operation(*args: Any, **kwargs: Any) -> None:
     return None
 
 
+def _sensor(name: str) -> Any:
+    def read(device: Any = None) -> int:
+        raise NotModelled(
+            f"torch.cuda.{name}: a simulated chip has no sensors to read while the script runs; "
+            "the report gives time, power and energy"
+        )
+
+    return read
+
+
 def _memory_functions(face: Face) -> dict[str, Any]:
     def allocated(device: Any = None) -> int:
         LEDGER.settle()
@@ -82,7 +92,18 @@ def _memory_functions(face: Face) -> dict[str, Any]:
             }
         values |= {"num_alloc_retries": 0, "num_ooms": 0, "allocation.all.current": len(LEDGER.live)}
         values |= {"allocation.all.allocated": LEDGER.allocations}
-        return values
+        # One ledger without blocks: nothing lies idle inside what is reserved.
+        return values | {f"inactive_split_bytes.all.{name}": 0 for name in ("current", "peak")}
+
+    def nested(device: Any = None) -> dict[str, Any]:
+        root: dict[str, Any] = {}
+        for name, value in stats().items():
+            *path, last = name.split(".")
+            branch = root
+            for step in path:
+                branch = branch.setdefault(step, {})
+            branch[last] = value
+        return root
 
     def summary(device: Any = None, abbreviated: bool = False) -> str:
         return (
@@ -101,12 +122,12 @@ def _memory_functions(face: Face) -> dict[str, Any]:
         "reset_max_memory_cached": reset,
         "reset_accumulated_memory_stats": _no_operation,
         "memory_stats": stats,
+        "memory_stats_as_nested_dict": nested,
         "memory_summary": summary,
         "memory_snapshot": list,
         "mem_get_info": info,
         "empty_cache": _no_operation,
         "ipc_collect": _no_operation,
-        "set_per_process_memory_fraction": _no_operation,
     }
 
 
@@ -211,6 +232,8 @@ def install(face: Face) -> None:
         default_stream=current_stream,
         set_stream=_no_operation,
         utilization=lambda device=None: 0,
+        device_memory_used=memory["memory_allocated"],
+        **{name: _sensor(name) for name in ("temperature", "power_draw", "clock_rate", "memory_usage")},
         default_generators=(torch.default_generator,),
         **memory,
         **random,
@@ -218,6 +241,7 @@ def install(face: Face) -> None:
     replace(torch.cuda.random, **random)
     replace(torch.cuda.memory, **memory)
     graphs.install()
+    bindings.install()
     for name, dtype in _LEGACY.items():
         setattr(cuda, name, LegacyType(name, dtype))
     cuda.nvtx = _nvtx()
@@ -225,7 +249,7 @@ def install(face: Face) -> None:
     torch.backends.cudnn.is_available = lambda: True
     torch.backends.cudnn.version = lambda: 91002
     torch.backends.cuda.is_built = lambda: True
-    _accelerator(memory, synchronize)
+    accelerator.install(memory, synchronize, _DeviceContext)
 
 
 def _nvtx() -> Any:
@@ -241,25 +265,3 @@ def _nvtx() -> Any:
         annotate=lambda *args, **kwargs: contextlib.nullcontext(),
     )
     return module
-
-
-def _accelerator(memory: dict[str, Any], synchronize: Any) -> None:
-    accelerator: Any = torch.accelerator
-    names = "empty_cache memory_allocated max_memory_allocated memory_reserved max_memory_reserved"
-    names += " memory_stats reset_peak_memory_stats reset_accumulated_memory_stats"
-    replace(
-        accelerator,
-        is_available=lambda: True,
-        device_count=lambda: 1,
-        current_accelerator=lambda check_available=False: torch.device(DEVICE.shown.type),
-        current_device_index=lambda: 0,
-        current_device_idx=lambda: 0,
-        set_device_index=_no_operation,
-        set_device_idx=_no_operation,
-        device_index=_DeviceContext,
-        current_stream=current_stream,
-        set_stream=_no_operation,
-        synchronize=synchronize,
-        get_memory_info=memory["mem_get_info"],
-        **{name: memory[name] for name in names.split()},
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -85,6 +86,11 @@ def install() -> None:
         owner.init_process_group = init_process_group
         owner.new_group = new_group
         owner.is_nccl_available = lambda: True
+    # One process agrees with itself; without values its parameters could not be compared.
+    replace(
+        import_module("torch.nn.parallel.distributed"),
+        _verify_param_shape_across_processes=lambda *args: True,
+    )
     parallel: Any = torch.nn.parallel.DistributedDataParallel
     plain = parallel.__init__
 
@@ -97,5 +103,9 @@ def install() -> None:
         if device_ids:  # then a batch on the host is moved by the forward pass
             self.device_ids, self.device_type = [0], DEVICE_TYPE
             self.use_side_stream_for_tensor_copies = False
+        if self.find_unused_parameters and not self.static_graph:
+            # Its map of used parameters lies in pinned memory, which no device from outside PyTorch offers.
+            # In one process gradients are whole without it: nothing is reduced, as inside `no_sync`.
+            self.require_backward_grad_sync = False
 
     parallel.__init__ = __init__

@@ -29,8 +29,9 @@ def install() -> None:
     plain_script = torch.jit.script
 
     @wraps(plain_script)
-    def script(obj: Any, *args: Any, **kwargs: Any) -> Any:
-        compiled = plain_script(obj, *args, **kwargs)
+    def script(obj: Any, optimize: Any = None, _frames_up: int = 0, *args: Any, **kwargs: Any) -> Any:
+        # Names in a class are looked up in the frame that many calls above.
+        compiled = plain_script(obj, optimize, _frames_up + 1, *args, **kwargs)
         _translate(compiled)
         return compiled
 
