@@ -182,7 +182,8 @@ class Mark:
     """A boundary that reports divide by: the end of a training step or of one forward pass.
 
     Args:
-        kind: ``"step"`` (an optimizer stepped) or ``"forward"`` (a top-level module returned).
+        kind: ``"step"`` (an optimizer, or the script itself, updated parameters) or
+            ``"forward"`` (a top-level module returned).
         position: how many entries of the path lie before it.
         items: samples in the batch where known (first extent of the first input).
         tokens: extent of the second dimension times `items` for integer inputs, else None.

@@ -178,10 +178,11 @@ _original_factories: dict[str, Callable[..., Any]] = {}
 def start() -> None:
     """From now on large parameters and very large tensors made on the host have no values."""
     import_module("torch._meta_registrations")
+    register: Any = builtins._register_builtin  # pyright: ignore
     for name in _FACTORIES:
         factory = _original_factories[name] = getattr(torch, name)
         made = _made_absent(factory)
-        builtins._register_builtin(made, f"aten::{name}")  # TorchScript compiles it as the operator
+        register(made, f"aten::{name}")  # TorchScript compiles it as the operator
         setattr(torch, name, made)
     torch.nn.Parameter.__new__ = staticmethod(_new_parameter)
 

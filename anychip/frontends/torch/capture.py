@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 import torch
+from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from anychip.errors import InvalidInput
-from anychip.frontends.torch import absence
+from anychip.frontends.torch import absence, failures
 from anychip.frontends.torch.device import install
 from anychip.frontends.torch.dispatch import DEVICE, Handlers, host_order
 from anychip.frontends.torch.memory import LEDGER
@@ -64,6 +66,7 @@ class Capture:
         self._stop_after_steps = stop_after_steps
         self._stop_after_forwards = stop_after_forwards
         self._inferences = 0
+        self._optimizers: bool | None = None
         self._source_root = source_root
         self._on_step = on_step
         self._on_pass = on_pass
@@ -84,6 +87,7 @@ class Capture:
             register_optimizer_step_pre_hook(self._optimizer_starts),
             register_optimizer_step_post_hook(self._optimizer_stepped),
         ]
+        failures.after_backward.append(self._backward_ended)
         self._watch.start()
         DEVICE.recorder = self.recorder
         return self
@@ -95,6 +99,7 @@ class Capture:
         if not self._with_values:
             absence.stop()
         self._watch.stop()
+        failures.after_backward.remove(self._backward_ended)
         for hook in self._hooks:
             hook.remove()
         STATE.optimizer_depth = 0
@@ -129,13 +134,24 @@ class Capture:
     def _are_forwards_enough(self, module: Any) -> bool:
         """Whether so many forward passes were made that train nothing."""
         limit = self._stop_after_forwards
-        if limit is None or self.recorder.steps:
+        if limit is None:
             return False
+        late = not self.recorder.steps and self.recorder.forwards > limit
+        if late and self._has_backward() and self._trains_by_hand():
+            self.recorder.cut("forward")  # to see the steps that the script takes itself
+        if self.recorder.steps:
+            return self._are_steps_enough()
         if module.training and torch.is_grad_enabled():
             # A backward may still follow: one pass later it has, or this is inference all the same.
             return self.recorder.forwards > limit and not self._has_backward()
         self._inferences += 1
         return self._inferences >= limit
+
+    def _trains_by_hand(self) -> bool:
+        """Whether, at the first backward pass, there was no optimizer of PyTorch that could step later."""
+        if self._optimizers is None:
+            self._optimizers = any(issubclass(type(each), Optimizer) for each in gc.get_objects())
+        return not self._optimizers
 
     def _has_backward(self) -> bool:
         recorder = self.recorder
@@ -156,8 +172,18 @@ class Capture:
         self.recorder.step()
         if self._on_step is not None:
             self._on_step(self.recorder.steps)
-        if self._stop_after_steps is not None and self.recorder.steps >= self._stop_after_steps:
+        if self._are_steps_enough():
             raise StopCapture
+
+    def _are_steps_enough(self) -> bool:
+        return self._stop_after_steps is not None and self.recorder.steps >= self._stop_after_steps
+
+    def _backward_ended(self) -> None:
+        recorder = self.recorder
+        if not recorder.forwards and self._trains_by_hand():
+            recorder.backward()
+            if self._are_steps_enough():
+                raise StopCapture
 
 
 def _batch(args: Any, kwargs: Any) -> tuple[int | None, int | None]:

@@ -20,7 +20,10 @@ import torch
 
 from anychip.frontends.torch.places import STATE
 
+_current_node: Callable[[], Any] = torch._C._current_autograd_node  # pyright: ignore
 _kept: list[BaseException] = []
+#: Called when a backward pass that is not part of another has filled the gradients of leaves.
+after_backward: list[Callable[[], None]] = []
 #: Code of the function that enters the engine, PyTorch's own.
 _engine_callers: set[CodeType] = set()
 
@@ -74,6 +77,9 @@ def register() -> None:
             STATE.node = None  # the node of the last operator would keep a leaf and its gradient alive
         if _kept:
             raise _kept.pop()
+        if kwargs.get("accumulate_grad") and _current_node() is None:
+            for listener in after_backward:
+                listener()
         return result
 
     _engine_callers.add(run.__code__)

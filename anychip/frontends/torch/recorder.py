@@ -8,6 +8,9 @@ no memory.
 Python floats among the arguments (learning rates, bias corrections, loss weights) do not tell segments
 apart: they change from step to step without changing the work. A segment keeps those of its first
 occurrence.
+
+A training step ends with a step of PyTorch's optimizers. Where none is taken, it ends with what the script
+itself writes into parameters after a backward pass, or, in a script without modules, with the backward pass.
 """
 
 from __future__ import annotations
@@ -55,6 +58,8 @@ class Recorder:
         self.marks: list[Mark] = []
         self.transfers: list[Transfer] = []
         self.steps = 0
+        self._optimizer_steps = False
+        self._gradients_wait = False
         self.forwards = 0
         self.operators = 0
         self.stand_ins: dict[tuple[str, str], None] = {}
@@ -84,8 +89,20 @@ class Recorder:
     def step(self) -> None:
         """An optimizer has stepped."""
         self.cut("step")
+        if not self._optimizer_steps:  # what looked like steps by hand before was something else
+            self._optimizer_steps, self.steps = True, 0
+            self.marks = [mark for mark in self.marks if mark.kind != "step"]
+        self._mark_step(len(self.path))
+
+    def backward(self) -> None:
+        """A backward pass has filled gradients in a script without modules and optimizers: a step."""
+        if not self._optimizer_steps:
+            self.cut("step")
+            self._mark_step(len(self.path))
+
+    def _mark_step(self, position: int) -> None:
         self.steps += 1
-        self.marks.append(Mark("step", len(self.path), *self._last_batch()))
+        self.marks.append(Mark("step", position, *self._last_batch()))
 
     def forward(self, items: int | None, tokens: int | None) -> None:
         """A top-level module has returned."""
@@ -112,15 +129,46 @@ class Recorder:
             self.operators += count
             trains = any(PLACES[place].phase == "backward" for place in {record[5] for record in records})
             start = 0
-            for position, mark in ends:
-                if not trains and ended_by != "step":
-                    self._close(records[start:position], "forward")
+            for position, mark in self._with_steps_by_hand(records, ends, trains=trains):
+                if mark.kind == "step" or (not trains and ended_by != "step"):
+                    self._close(records[start:position], mark.kind)
                     start = position
                 at = len(self.path) + (1 if start < position else 0)
-                self.marks.append(Mark(mark.kind, at, mark.items, mark.tokens))
+                if mark.kind == "step":
+                    self._mark_step(at)
+                else:
+                    self.marks.append(Mark(mark.kind, at, mark.items, mark.tokens))
             if start < count or (self._to_device_bytes or self._to_host_bytes):
                 self._close(records[start:], ended_by)
             places.forget_old_sequences()
+
+    def _with_steps_by_hand(
+        self, records: list[Record], ends: list[tuple[int, Mark]], *, trains: bool
+    ) -> list[tuple[int, Mark]]:
+        """The ends of forward passes, and those of steps that the script takes itself.
+
+        Such a step ends with the last write into parameters, outside modules, between two backward passes.
+        """
+        if self._optimizer_steps or not (trains or self._gradients_wait):
+            return ends
+        updated: list[int] = []
+        last = 0
+        for position, (_, _, _, _, writes, number) in enumerate(records, 1):
+            place = PLACES[number]
+            if place.phase == "backward":
+                if last:
+                    updated.append(last)
+                    last = 0
+                self._gradients_wait = True
+                continue
+            by_hand = self._gradients_wait and place.phase == "forward" and not place.module
+            if by_hand and any(allocation.kind == "parameter" for allocation, _ in writes):
+                last = position
+        if last:
+            updated.append(last)
+            self._gradients_wait = False
+        steps = [(position, Mark("step", 0)) for position in updated]
+        return sorted((*ends, *steps), key=lambda end: end[0])
 
     def _close(self, records: list[Record], ended_by: str) -> None:
         if self._to_device_bytes or self._to_host_bytes:

@@ -157,6 +157,69 @@ def test_a_capture_stops_after_its_steps() -> None:
     assert sum(mark.kind == "step" for mark in capture.graph().marks) == 3
 
 
+@pytest.mark.parametrize("looks", [False, True])
+def test_steps_that_a_script_takes_itself_are_steps(looks: bool) -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 1)).to("anychip")
+    batch = torch.randn(6, 4).to("anychip")
+    total = torch.zeros((), device="anychip")
+    with Capture() as capture:
+        for _ in range(3):
+            for half in batch.chunk(2):  # gradients of two passes go into one step
+                loss = model(half).mean()
+                loss.backward()
+                total += loss.detach()
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter -= 0.1 * parameter.grad
+                    parameter.grad = None
+            if looks:
+                loss.item()
+        model.eval()(batch)
+    steps = [mark for mark in capture.graph().marks if mark.kind == "step"]
+    assert len(steps) == 3 and [mark.items for mark in steps] == [3, 3, 3]
+    assert sum(mark.kind == "forward" for mark in capture.graph().marks) == 7
+
+
+def test_a_script_without_modules_steps_with_its_backward_passes() -> None:
+    weight = torch.randn(4, 4, device="anychip", requires_grad=True)
+
+    def train() -> None:
+        for _ in range(3):
+            (weight @ weight).sum().backward()
+            weight.data -= 0.1 * weight.grad
+
+    with Capture(stop_after_steps=2) as capture, pytest.raises(StopCapture):
+        train()
+    assert [mark.kind for mark in capture.graph().marks] == ["step", "step"]
+
+
+def test_steps_of_an_optimizer_are_the_only_ones_where_there_are_any() -> None:
+    weight = torch.randn(4, 4, device="anychip", requires_grad=True)
+    with Capture() as capture:
+        gc.collect()
+        (weight @ weight).sum().backward()  # warm-up
+        optimizer = torch.optim.SGD([weight], lr=0.1)
+        for _ in range(2):
+            (weight @ weight).sum().backward()
+            (weight * weight).sum().backward()
+            optimizer.step()
+    assert [mark.kind for mark in capture.graph().marks] == ["step", "step"]
+
+
+def test_a_capture_without_an_optimizer_stops_after_its_steps() -> None:
+    model, batch = nn.Linear(4, 1).to("anychip"), torch.randn(6, 4).to("anychip")
+
+    def train() -> None:
+        for _ in range(20):
+            model(batch).sum().backward()
+            for parameter in model.parameters():
+                parameter.data.add_(parameter.grad, alpha=-0.1)
+
+    with Capture(stop_after_steps=3, stop_after_forwards=3) as capture, pytest.raises(StopCapture):
+        train()
+    assert 3 <= sum(mark.kind == "step" for mark in capture.graph().marks) <= 4
+
+
 def test_two_captures_at_once_are_refused() -> None:
     with Capture(), pytest.raises(InvalidInput, match="a capture is running already"), Capture():
         pass

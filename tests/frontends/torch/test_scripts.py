@@ -83,6 +83,7 @@ if __name__ == "__main__":
         "processes.spawn(work, nprocs=2)",
         "p = processes.get_context('fork').Process(target=work, args=(0,)); p.start(); p.join()",
         "p = processes.get_context('spawn').Process(target=work, args=(0,)); p.start(); p.join()",
+        "p = processes.get_context('spawn').Process(target=work, args=(torch.ones(1).cuda(),)); p.start()",
         "next(iter(torch.utils.data.DataLoader(Rows(), num_workers=1)))",
     ],
 )

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -59,13 +60,20 @@ def _close(note: str) -> None:
     """From now on every operator on the device is refused in this process."""
     DEVICE.recorder = None
 
+    refuse = _refusal(note)
+    device_module.dispatch = refuse
+    DeviceTensor.__torch_dispatch__ = staticmethod(refuse)  # pyright: ignore
+
+
+def _refusal(note: str) -> Callable[..., NoReturn]:
+    """What answers work of another process: an error, and a note for the process that the user started."""
+
     def refuse(*args: Any, **kwargs: Any) -> NoReturn:
         with contextlib.suppress(OSError):
             Path(note).touch()
         raise WorkElsewhere(_MESSAGE)
 
-    device_module.dispatch = refuse
-    DeviceTensor.__torch_dispatch__ = staticmethod(refuse)  # pyright: ignore
+    return refuse
 
 
 class _Finished:
@@ -81,6 +89,7 @@ def install(face: Face) -> None:
     face = replace(face, clock_s=time.perf_counter)  # the simulated clock stays in this process
     note = os.path.join(tempfile.gettempdir(), f"anychip-work-elsewhere-{os.getpid()}")
     _install_note(note)
+    ForkingPickler.register(DeviceTensor, _refusal(note))  # a tensor on its way to another process
     plain_start = BaseProcess.start
     launchers: Any = torch.multiprocessing
     plain_spawn = launchers.spawn
