@@ -9,6 +9,7 @@ factories, have shape, type and strides on the host, and no elements. Initialisa
 from __future__ import annotations
 
 import functools
+from collections import OrderedDict
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -20,6 +21,7 @@ from anychip.frontends.torch.dispatch import DEVICE, dispatch
 from anychip.frontends.torch.memory import Storage
 from anychip.frontends.torch.moves import stand_in
 from anychip.frontends.torch.plan import Plan, plan_of
+from anychip.frontends.torch.serialization import host_tensor, shapes_of
 from anychip.frontends.torch.tensor import COMPANIONS, DEVICE_TYPE, DeviceTensor, size_of, wrap
 
 #: Smaller parameters keep their values: they cost nothing, and some are read.
@@ -61,6 +63,12 @@ class AbsentTensor(torch.Tensor):
     def __repr__(self, *, tensor_contents: str | None = None) -> str:
         return f"tensor(..., size={tuple(self.shape)}, dtype={self.dtype})"
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if isinstance(self, torch.nn.Parameter):
+            plain = absent(self.elements)
+            return torch._utils._rebuild_parameter, (plain, self.requires_grad, OrderedDict())  # pyright: ignore
+        return shapes_of(self.elements, requires_grad=self.requires_grad, on_host=True)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> torch.Tensor:
         if id(self) not in memo:
             copy = absent(torch.empty_like(self.elements)).requires_grad_(self.requires_grad)
@@ -87,6 +95,9 @@ def absent(elements: torch.Tensor) -> Any:
     )
     outer.elements = elements
     return outer
+
+
+host_tensor.append(absent)
 
 
 def _run(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

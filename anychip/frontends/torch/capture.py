@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from anychip.errors import InvalidInput
-from anychip.frontends.torch import absence, failures
+from anychip.frontends.torch import absence, checkpoints, failures
 from anychip.frontends.torch.device import install
 from anychip.frontends.torch.dispatch import DEVICE, Handlers, host_order
 from anychip.frontends.torch.memory import LEDGER
@@ -83,6 +83,7 @@ class Capture:
         LEDGER.start_capture()
         if not self._with_values:
             absence.start()
+            checkpoints.start()
         self._hooks = [
             register_optimizer_step_pre_hook(self._optimizer_starts),
             register_optimizer_step_post_hook(self._optimizer_stepped),
@@ -97,6 +98,7 @@ class Capture:
     ) -> None:
         DEVICE.recorder = None
         if not self._with_values:
+            checkpoints.stop()
             absence.stop()
         self._watch.stop()
         failures.after_backward.remove(self._backward_ended)
