@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from anychip.errors import InvalidInput
+from anychip.errors import InvalidInput, NotModelled
 from anychip.frontends.torch.capture import StopCapture
-from anychip.frontends.torch.redirect.absent import explain
+from anychip.frontends.torch.redirect.absent import explain, line_of
 from anychip.frontends.torch.redirect.names import accept_neuron
 from anychip.frontends.torch.redirect.processes import work_elsewhere
+from anychip.units import binary
 
 
 def run_script(path: str, arguments: Sequence[str] = ()) -> None:
@@ -54,7 +56,7 @@ def run_script(path: str, arguments: Sequence[str] = ()) -> None:
     except StopCapture:
         return
     except Exception as error:  # noqa: BLE001  # whatever a script raises
-        explained = explain(error, path) or work_elsewhere(path)
+        explained = explain(error, path) or work_elsewhere(path) or _too_large(error, path)
         if explained is not None:
             raise explained from None
         trace = error.__traceback__
@@ -64,3 +66,14 @@ def run_script(path: str, arguments: Sequence[str] = ()) -> None:
     lost = work_elsewhere(path)
     if lost is not None:
         raise lost
+
+
+def _too_large(error: Exception, script: str) -> NotModelled | None:
+    """The error of a tensor whose values do not fit into this machine, which computes them."""
+    found = re.search(r"DefaultCPUAllocator: .*tried to allocate (\d+) bytes", str(error))
+    if found is None:
+        return None
+    return NotModelled(
+        f"{line_of(error.__traceback__, script)}: this machine cannot hold the values of a tensor of "
+        f"{binary(int(found[1]))}; run with --no-values, which needs shapes only"
+    )

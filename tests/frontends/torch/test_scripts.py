@@ -62,6 +62,30 @@ def test_code_that_cannot_exist_names_the_line_and_the_alternative(tmp_path: Pat
     assert "scaled_dot_product_attention" in last
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "load_inline('swish', cpp_sources='', cuda_sources='__global__ void f() {}')",
+            "extension swish: CUDA sources run on NVIDIA's GPUs only; use PyTorch operators instead",
+        ),
+        (
+            "torch.cuda.jiterator._create_jit_fn('template <typename T> T f(T x) { return x; }')",
+            "torch.cuda.jiterator: CUDA sources run on NVIDIA's GPUs only; use PyTorch operators instead",
+        ),
+        (
+            "torch.empty(1 << 47, dtype=torch.uint8, device='cuda')",
+            "this machine cannot hold the values of a tensor of 128 TiB; run with --no-values, which needs "
+            "shapes only",
+        ),
+    ],
+)
+def test_what_cannot_run_here_names_its_line(tmp_path: Path, line: str, message: str) -> None:
+    text = f"import torch\nfrom torch.utils.cpp_extension import load_inline\n{line}\n"
+    done = run_on_device(tmp_path, text)
+    assert done.stderr.strip().splitlines()[-1].endswith(f"script.py:3: {message}")
+
+
 _ELSEWHERE = """\
 import sys, torch, torch.multiprocessing as processes
 class Rows(torch.utils.data.Dataset):

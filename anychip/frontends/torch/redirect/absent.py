@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from types import TracebackType
 
+import torch
+
 from anychip.errors import NotModelled
-from anychip.frontends.torch.places import classify
+from anychip.frontends.torch.places import classify, user_line
 
 #: Package to (what it is, the alternative).
 ABSENT = {
@@ -29,6 +32,20 @@ ABSENT = {
     "apex": ("apex is a CUDA extension", "use torch.autocast and torch.optim"),
     "transformer_engine": ("Transformer Engine is a CUDA extension", "use torch.nn and torch.autocast"),
     "cupy": ("CuPy is a CUDA extension", "use torch or NumPy"),
+    "mamba_ssm": (
+        "mamba-ssm is a CUDA extension",
+        "write the scan in PyTorch operators, as transformers does",
+    ),
+    "causal_conv1d": ("causal-conv1d is a CUDA extension", "use torch.nn.functional.conv1d"),
+    "vllm": ("vLLM compiles CUDA kernels", "use generate of transformers, or `anychip choose --model`"),
+    "tensorrt": ("TensorRT compiles for NVIDIA's GPUs", "run the PyTorch model itself"),
+    "torch_tensorrt": ("TensorRT compiles for NVIDIA's GPUs", "run the PyTorch model itself"),
+    "pynvml": ("NVIDIA's driver is not here to be asked", "read time, power and energy in the report"),
+    "liger_kernel": ("Liger's kernels are written in Triton", "use the layers of transformers"),
+    "sageattention": (
+        "SageAttention is a CUDA extension",
+        "use torch.nn.functional.scaled_dot_product_attention",
+    ),
     "pycuda": ("PyCUDA drives GPUs directly", "use PyTorch operators"),
     "deepspeed": ("DeepSpeed compiles CUDA extensions", "use torch.optim and torch.distributed"),
     "nki": ("NKI kernels are compiled by the Neuron compiler", "use PyTorch operators"),
@@ -52,7 +69,7 @@ def explain(error: BaseException, script: str) -> CannotExistHere | None:
         return None
     what, instead = ABSENT[package]
     return CannotExistHere(
-        f"{_line(error.__traceback__, script)}: {package}: {what}, and none is here; {instead}"
+        f"{line_of(error.__traceback__, script)}: {package}: {what}, and none is here; {instead}"
     )
 
 
@@ -72,7 +89,8 @@ def _package(error: BaseException) -> str | None:
     return None
 
 
-def _line(trace: TracebackType | None, script: str) -> str:
+def line_of(trace: TracebackType | None, script: str) -> str:
+    """The innermost line of the user's that an error passed; the script's name where there is none."""
     line = script
     for frame, number in traceback.walk_tb(trace):
         if classify(frame.f_code) == 1:
@@ -80,25 +98,40 @@ def _line(trace: TracebackType | None, script: str) -> str:
     return line
 
 
+def _refused(what: str) -> CannotExistHere:
+    """The error of CUDA source that the script hands over; names its line."""
+    code, line = user_line(sys._getframe(2))  # pyright: ignore[reportPrivateUsage]
+    where = "" if code is None else f"{code.co_filename}:{line}: "
+    return CannotExistHere(
+        f"{where}{what}: CUDA sources run on NVIDIA's GPUs only; use PyTorch operators instead"
+    )
+
+
 def refuse_extensions() -> None:
-    """``torch.utils.cpp_extension.load`` of CUDA sources says so before a compiler is looked for."""
+    """CUDA sources that PyTorch is asked to compile are refused before a compiler is looked for."""
+    import torch.cuda.jiterator as jiterator
     import torch.utils.cpp_extension as extension
+
+    def compile_kernel(kernel_source: str, kernel_name: str, *args: object, **kwargs: object) -> object:
+        raise _refused(f"kernel {kernel_name}")
+
+    def create(code_string: str, *args: object, **kwargs: object) -> object:
+        raise _refused("torch.cuda.jiterator")
+
+    torch.cuda._compile_kernel = compile_kernel  # pyright: ignore
+    jiterator._create_jit_fn = jiterator._create_multi_output_jit_fn = create  # pyright: ignore
 
     plain_load, plain_inline = extension.load, extension.load_inline
 
     def load(name: str, sources: object, *args: object, **kwargs: object) -> object:
         given = [sources] if isinstance(sources, str) else list(sources)  # pyright: ignore
         if any(str(source).endswith((".cu", ".cuh")) for source in given) or kwargs.get("with_cuda"):
-            raise CannotExistHere(
-                f"extension {name}: CUDA sources run on NVIDIA's GPUs only; use PyTorch operators instead"
-            )
+            raise _refused(f"extension {name}")
         return plain_load(name, sources, *args, **kwargs)  # pyright: ignore
 
     def load_inline(name: str, *args: object, **kwargs: object) -> object:
         if kwargs.get("cuda_sources") or kwargs.get("with_cuda"):
-            raise CannotExistHere(
-                f"extension {name}: CUDA sources run on NVIDIA's GPUs only; use PyTorch operators instead"
-            )
+            raise _refused(f"extension {name}")
         return plain_inline(name, *args, **kwargs)  # pyright: ignore
 
     extension.load = load
