@@ -54,7 +54,11 @@ def run(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     inner_args = [unwrap(value) for value in args]
     inner_kwargs = {name: unwrap(value) for name, value in kwargs.items()}
     given = [(tensor.memory.allocation, tensor.geometry) for tensor in outer.values()]
-    result = wrapped(plan.operator(*inner_args, **inner_kwargs))
+    inner = plan.operator(*inner_args, **inner_kwargs)
+    result = wrapped(inner)
+    computes = outer and DEVICE.inner_device.type != "meta"
+    if computes and isinstance(inner, tuple) and isinstance(inner[-1], torch.ScriptObject):
+        result = (*result[:-1], _finished(inner[-1], result[0]))
     if recorder is not None and outer:
         made = [(tensor.memory.allocation, tensor.geometry) for tensor in fresh]
         skeleton: list[Any] = [("tensors", len(given))]
@@ -63,6 +67,22 @@ def run(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             skeleton.append(Keyword(("members", members)))
         recorder.append((plan, tuple(skeleton), (), tuple(given), tuple(made or given), place))
     return result
+
+
+def _finished(work: Any, results: Any) -> Any:
+    """Work that is done and whose future gives the device's tensors: data parallelism copies from there.
+
+    Args:
+        work: of the host's process group, which knows the elements alone.
+        results: the tensors, or one.
+    """
+    from torch._C._distributed_c10d import Work, _create_work_from_future  # pyright: ignore
+
+    tensors = [results] if isinstance(results, torch.Tensor) else list(results)
+    Work.unbox(work).wait()
+    future: Any = torch.futures.Future()
+    future.set_result(tensors)
+    return _create_work_from_future(future).boxed()
 
 
 def _members(arguments: tuple[Any, ...]) -> int:

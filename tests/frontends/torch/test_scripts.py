@@ -86,6 +86,32 @@ def test_what_cannot_run_here_names_its_line(tmp_path: Path, line: str, message:
     assert done.stderr.strip().splitlines()[-1].endswith(f"script.py:3: {message}")
 
 
+_COPIES = "print(sum(each.to_device_bytes for each in capture.graph().transfers))"
+
+
+def test_gradients_that_are_reduced_stay_on_the_device(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, torch\nfrom torch import nn\n"
+        "os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT='0')\n"
+        "torch.distributed.init_process_group('nccl', rank=0, world_size=1)\n"
+        "model = nn.parallel.DistributedDataParallel(nn.Linear(16, 8).cuda(), device_ids=[0])\n"
+        "for _ in range(3):\n    model(torch.ones(2, 16, device='cuda')).sum().backward()\n"
+    )
+    command = [sys.executable, "-c", scripts._ON_DEVICE + _COPIES, str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    model_bytes = (16 * 8 + 8) * 4
+    assert model_bytes <= int(done.stdout) < 2 * model_bytes, "the model once, and a few integers"
+
+
+def test_data_parallel_training_runs_without_values() -> None:
+    command = "-m anychip run --chip trn1 --no-values --quiet".split()
+    script = str(FOLDER / "ddp.py")
+    done = subprocess.run([sys.executable, *command, script], capture_output=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 _ELSEWHERE = """\
 import sys, torch, torch.multiprocessing as processes
 class Rows(torch.utils.data.Dataset):

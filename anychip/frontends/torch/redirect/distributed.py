@@ -103,7 +103,8 @@ def install() -> None:
         if device_ids:  # then a batch on the host is moved by the forward pass
             self.device_ids, self.device_type = [0], DEVICE_TYPE
             self.use_side_stream_for_tensor_copies = False
-        if self.find_unused_parameters and not self.static_graph:
+        needs_map = self.find_unused_parameters and not self.static_graph
+        if needs_map or DEVICE.inner_device.type == "meta":  # buckets are filled from finished results
             # Its map of used parameters lies in pinned memory, which no device from outside PyTorch offers.
             # In one process gradients are whole without it: nothing is reduced, as inside `no_sync`.
             self.require_backward_grad_sync = False
