@@ -327,9 +327,6 @@ _LARGE_TILES = ((256, 128), (128, 256))
 _LARGEST_TILES = ((256, 256),)
 _WIDE_TILES = ((256, 64), (64, 256))
 _THIN_TILES = ((64, 16), (16, 64), (128, 16), (16, 128))
-#: Of cuBLAS on tensor cores, as profilers print its kernels since Volta (volta_fp16_s884gemm_fp16_128x64_...,
-#: turing_..., ampere_fp16_s16816gemm_fp16_128x64_ldg8_...): none has fewer than 64 rows or columns.
-_TENSOR_TILES = (*_LARGE_TILES, *_WIDE_TILES, (128, 128), (128, 64), (64, 128), (64, 64))
 #: What libraries have for batches on CUDA cores, by `Generation.batched_menu`.
 _BATCHED_TILES = {"square": ((128, 128),), "flat": ((128, 128), (64, 128)), "all": ()}
 _SPLITS = (1, 2, 3, 4, 6, 8, 12, 16)
@@ -393,7 +390,6 @@ def gpu_policy(
         tiles=_TILES
         + (_LARGE_TILES + _WIDE_TILES + _THIN_TILES if tensor_cores else _WIDE_TILES)
         + (_LARGEST_TILES if largest_tiles else ()),
-        engine_tiles={"tensor": _TENSOR_TILES} if tensor_cores and maker == "nvidia" else {},
         batched_tiles={"fma": menu} if menu else {},
         steps={"fma": _SIMT_STEP},
         splits=_SPLITS,

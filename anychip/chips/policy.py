@@ -49,7 +49,6 @@ class Policy:
         vector_tile: elements of one vector instruction where nothing else sets it.
         tiles: (m, n) of the result tiles that the vendor's library chooses from; empty: only `tile`.
         splits: into how many parts the library may cut the depth of one sum.
-        engine_tiles: the menu by matrix engine, where it differs.
         batched_tiles: the menu for products of batches, by matrix engine; the others take `tiles`.
         steps: products of one sum that kernels of a matrix engine take at a time, so that sums are padded to
             whole steps; the others take as many as `tile` says.
@@ -121,9 +120,6 @@ class Policy:
     row_hit_all: float = 0.45
     row_hit_none: float = 1.61
     operand_engine: str | None = None
-    engine_tiles: Mapping[str, tuple[tuple[int, int], ...]] = field(
-        default_factory=dict[str, tuple[tuple[int, int], ...]]
-    )
     batched_tiles: Mapping[str, tuple[tuple[int, int], ...]] = field(
         default_factory=dict[str, tuple[tuple[int, int], ...]]
     )

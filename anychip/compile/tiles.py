@@ -130,10 +130,9 @@ def choose(chip: Chip, problem: Problem) -> Tiling:
     if chip.policy.inline is not None:
         return even(chip, problem)
     rates = Rates.of(chip, problem.format)
-    engine = chip.multiplier(problem.format)
-    menu = chip.policy.engine_tiles.get(engine, chip.policy.tiles or (chip.policy.tile[:2],))
+    menu = chip.policy.tiles or (chip.policy.tile[:2],)
     if problem.copies > 1:
-        menu = chip.policy.batched_tiles.get(engine, menu)
+        menu = chip.policy.batched_tiles.get(chip.multiplier(problem.format), menu)
         if chip.policy.batch_blind and not _tuned(chip, problem):
             problem = problem.alone()
     best: tuple[float, Tiling] | None = None

@@ -111,9 +111,7 @@ def test_more_bandwidth_is_not_slower(name: str, node: Node) -> None:
 
 def test_one_tile_too_many_takes_another_wave() -> None:
     chip = chip_of("a100-80")
-    chip = chip.altered(
-        policy=dataclasses.replace(chip.policy, engine_tiles={"tensor": ((256, 128),)}, splits=(1,))
-    )
+    chip = chip.altered(policy=dataclasses.replace(chip.policy, tiles=((256, 128),), splits=(1,)))
     full, over = (ticks(chip, workloads.linear("bf16", 256, 128 * count, 4096)) for count in (108, 109))
     assert 1.7 < over / full < 2.1
 

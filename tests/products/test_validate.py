@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 
 from anychip.chips import Chip
 from anychip.errors import AnychipError, InvalidDescription, InvalidInput, NotModelled
-from anychip.products.validate import main
+from anychip.products.validate import held_out, main
 from anychip.products.validate.flow import validated
 from anychip.products.validate.held_out import FAMILIES, searched
 from anychip.products.validate.intervals import intervals
@@ -349,3 +350,39 @@ def test_leaving_chips_out_writes_every_kind_of_report(
     assert max(map(len, told.splitlines())) <= 100
     assert (tmp_path / "out.html").read_text().count("<svg") == 1
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 19
+
+
+def test_only_some_classes_are_predicted_as_they_are_among_all(tmp_path: Path) -> None:
+    kinds = ("linear", "bmm", "gelu")
+    path = file_of(
+        tmp_path,
+        *(f"T4,{op},1,512,512,512,{dtype},1.0,x,p,m,s" for op in kinds for dtype in ("fp32", "fp16")),
+    )
+    files = [(kind, reading(file, kind, 1e-6)) for file, kind in files_of(path)[0]]
+    every = validated(files, None, lambda _: None).rows
+    some = validated(files, None, lambda _: None, only=["linear fp16", "elem*"]).rows
+    assert [(row.kind, row.dtype) for row in some] == [
+        ("linear", "fp16"),
+        ("elementwise", "fp32"),
+        ("elementwise", "fp16"),
+    ]
+    assert set(some) <= set(every)
+    with pytest.raises(InvalidInput, match=r"--only liner: no row is of that class; nearest: linear"):
+        validated(files, None, lambda _: None, only=["liner"])
+
+
+def test_searches_in_other_processes_find_the_same_constants(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        f"{chip},gelu,1,{size},1024,,fp32,{size / scale},x,p,m,s"
+        for chip, scale in (("MI100", 2e4), ("MI210", 3e4))
+        for size in (4096, 16384, 65536)
+    ]
+    files = [(kind, reading(file, kind, 1e-6)) for file, kind in files_of(file_of(tmp_path, *rows))[0]]
+    monkeypatch.setattr(held_out, "_KNOWN", {})
+    here = validated(files, "chip", lambda _: None).rows
+    monkeypatch.setattr(held_out, "_KNOWN", {})
+    monkeypatch.setattr(held_out, "_WORTH_PROCESSES", 0)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert validated(files, "chip", lambda _: None).rows == here

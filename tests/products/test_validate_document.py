@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from anychip.errors import InvalidInput, UnknownName
+from anychip.errors import InvalidInput
 from anychip.products.validate import main
 from tests.products.test_validate import file_of
 
@@ -72,15 +72,6 @@ def test_the_page_of_errors_has_tables_of_every_axis() -> None:
     marks = [line for line in text.splitlines() if line.startswith("<!-- validate ")]
     assert {mark.split()[2] for mark in marks} == {"nothing", "chip", "model"}
     assert text.count("<!-- /validate -->") == len(marks)
-
-
-def test_only_rows_of_a_class(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = file_of(tmp_path, *ROWS, "T4,softmax,1,4096,1024,,fp32,0.2,x,p,kernel,s")
-    assert main(["--data", str(data), "--only", "softmax"]) == 0
-    shown = capsys.readouterr().out
-    assert "softmax" in shown and "linear" not in shown
-    with pytest.raises(UnknownName, match='unknown class of rows "sofmax"; did you mean softmax'):
-        main(["--data", str(data), "--only", "sofmax"])
 
 
 def test_intervals_of_each_axis_stand_side_by_side(tmp_path: Path) -> None:

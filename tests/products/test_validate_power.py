@@ -95,7 +95,7 @@ def test_the_search_finds_constants_that_made_the_rows(tmp_path: Path) -> None:
         for each in asked
         for parts in [parts_of(catalogue_chip(each.chip), each)]
     ]
-    change = searched(world, lambda _: None)
+    change = searched(world, world, lambda _: None)
     for each in world:
         found = parts_of(change(catalogue_chip(each.chip)), each)
         assert sum(found) == pytest.approx(each.measured, rel=0.02)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
@@ -15,12 +15,12 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from anychip.errors import InvalidInput, unknown_name
+from anychip.errors import InvalidInput
 from anychip.products.arguments import Parser
 from anychip.products.validate.constants import constants, markdown
 from anychip.products.validate.document import Run, check, renewed
 from anychip.products.validate.flow import AXES, validated
-from anychip.products.validate.kinds import files_of, only, reading
+from anychip.products.validate.kinds import files_of, reading
 from anychip.products.validate.report import csv_of, json_of, show
 from anychip.profile.writing import check_writable, write_text
 
@@ -29,7 +29,7 @@ examples:
   anychip validate --data published/                       # every file of a known kind in it
   anychip validate --constants > constants.md
   anychip validate --data my_rows.csv --leave-one-chip-out --html errors.html
-  anychip validate --data published/ --only linear         # classes whose names hold the word
+  anychip validate --data published/ --leave-one-chip-out --only "linear fp16"
 
 Kinds of files are told by their columns. Every row is replayed, or counted with one of five reasons, or
 broken: then its column is named and the rest is still done. Times shorter than --shortest-us say more about
@@ -50,7 +50,13 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--leave-one-model-out", action="store_true", help="search constants again without each model"
     )
-    parser.add_argument("--only", metavar="CLASS", help="only rows of classes whose names hold this")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="CLASS",
+        help='predict rows of this class alone ("linear", "linear fp16", "neuron*"); may be given again',
+    )
     parser.add_argument("--shortest-us", type=float, default=20.0, help="do not count shorter rows in errors")
     parser.add_argument("--json", type=Path, help="write every row and figure to this file")
     parser.add_argument("--csv", type=Path, help="write every row to this file")
@@ -83,11 +89,6 @@ def main(argv: Sequence[str]) -> int:
         check(page, axis, names, str(options.document))
     known = {} if options.intervals is None else _intervals(options.intervals)
     readings = [(kind, reading(path, kind, options.shortest_us * 1e-6)) for path, kind in files]
-    if options.only is not None:
-        classes = {each.kind for _, found in readings for each in (*found.questions, *found.excluded)}
-        if not any(options.only in name for name in classes):
-            raise unknown_name("class of rows", options.only, classes)
-        readings = [(kind, only(found, options.only)) for kind, found in readings]
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("reading", total=None)
         result = validated(
@@ -95,6 +96,7 @@ def main(argv: Sequence[str]) -> int:
             axis,
             lambda what: progress.update(task, description=what),
             [path.name for path in others],
+            options.only,
         )
     if not result.rows:
         reasons = [out.because for out in result.excluded[:3]] + [str(each) for each in result.broken[:3]]
@@ -110,7 +112,9 @@ def main(argv: Sequence[str]) -> int:
         write_text(options.html, (page_of(result),))
     command, today = _command(argv, options.data), date.today().isoformat()
     if page is not None and options.document is not None:
-        run = Run(result, names, command, today, time.process_time())
+        spent = os.times()
+        processor_s = spent.user + spent.system + spent.children_user + spent.children_system
+        run = Run(result, names, command, today, processor_s)
         write_text(options.document, (renewed(page, run),))
     if options.intervals is not None:
         known[axis or "nothing"] = {

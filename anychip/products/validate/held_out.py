@@ -9,9 +9,13 @@ was read off all chips and is not searched.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import log
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -24,8 +28,13 @@ from anychip.products.validate.operators import Call, Replay, seconds_of
 from anychip.products.validate.question import Question, Tell, catalogue_chip
 from anychip.products.validate.search import Bounds, Vector, least
 
-#: Rows that a search looks at, taken evenly from every chip and class; at least so many of each.
-_SAMPLE, _FEWEST = 100, 10
+#: Rows that a search looks at, taken evenly from every chip and class; at least so many of each. Chips and
+#: classes with more rows than `_ALIKE` weigh alike, those with fewer as much less as they have fewer.
+_SAMPLE, _FEWEST, _ALIKE = 100, 10, 33
+#: Where two chips have all rows there are, a search looks at them all.
+_ALL = 1000
+#: Rows of all searches from which starting further processes pays.
+_WORTH_PROCESSES = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,7 @@ class Family:
         kinds: classes of operators.
         dtypes: formats of operands.
         constants: all that are fitted.
+        sample: rows that a search looks at.
     """
 
     name: str
@@ -60,6 +70,7 @@ class Family:
     kinds: frozenset[str]
     dtypes: frozenset[str]
     constants: tuple[Constant, ...]
+    sample: int = _SAMPLE
 
     def holds(self, row: Question) -> bool:
         """Whether the family's constants decide the row."""
@@ -67,6 +78,19 @@ class Family:
             return False
         chip = catalogue_chip(row.chip)
         return chip.kind == "gpu" and chip.vendor == self.vendor
+
+    def decides(self, asked: Iterable[Question]) -> bool:
+        """Whether the family's constants can change a prediction of one of these rows.
+
+        Streams' share of the main memory's rate is part of everything. Whole models hold every operator.
+        """
+        if self.kinds == _STREAMS:
+            return True
+        return any(
+            not isinstance(row, Call)
+            or (row.kind not in _STREAMS and not (row.dtype == "fp32" and "fp32" not in self.dtypes))
+            for row in asked
+        )
 
     def altered(self, chip: Chip, values: Mapping[str, float]) -> Chip:
         """The chip with other constants; what the catalogue derives from one moves with it."""
@@ -85,7 +109,7 @@ class Family:
                     rate = min(1.0, link.efficiency * factor)
                     changes["links"][path[0]] = dataclasses.replace(link, efficiency=rate)
             elif where == "policy" and path[0] in ("long_row_s", "long_row_cycles"):
-                if getattr(chip.policy, path[0]) == catalogue.LONG_ROWS[path[1]][2].value:
+                if chip.policy.facts.get(path[0]) is constant.fact:
                     policy[path[0]] = values[constant.place]
             elif where == "policy":
                 old = policy.get(path[0], getattr(chip.policy, path[0]))
@@ -182,6 +206,7 @@ FAMILIES = (
             *_stage("tensor", catalogue.OPERAND_SHARES["tensor"]),
             Constant("policy cache_shares tensor", catalogue.CACHE_SHARES["tensor"], _CACHE),
         ),
+        _ALL,
     ),
     Family(
         "products on AMD's matrix cores", "AMD", _MATMUL, frozenset({"fp32"}),
@@ -212,14 +237,18 @@ FAMILIES = (
 )  # fmt: skip
 
 
-def searched_gpu(rows: Sequence[Question], tell: Tell) -> Callable[[Chip], Chip]:
-    """GPU constants of each family found again on the operators among `rows`; others keep theirs."""
+def searched_gpu(rows: Sequence[Question], asked: Sequence[Question], tell: Tell) -> Callable[[Chip], Chip]:
+    """GPU constants of each family found again on the operators among `rows`; others keep theirs.
+
+    Args:
+        rows: that remain.
+        asked: rows that will be predicted; families that decide none of them are not searched.
+        tell: told what is being done.
+    """
     found: list[tuple[Family, dict[str, float]]] = []
-    for family in FAMILIES:
-        mine = [row for row in rows if isinstance(row, Call) and family.holds(row)]
-        if mine:
-            tell(f"{family.name}, {len({row.chip for row in mine})} chips")
-            found.append((family, _remembered(family, sampled(mine))))
+    for family, mine in _samples(rows, asked):
+        tell(f"{family.name}, {len({row.chip for row in mine})} chips")
+        found.append((family, _remembered(family, mine)))
 
     def altered(chip: Chip) -> Chip:
         for family, values in found:
@@ -230,15 +259,60 @@ def searched_gpu(rows: Sequence[Question], tell: Tell) -> Callable[[Chip], Chip]
     return altered
 
 
-_KNOWN: dict[tuple[str, tuple[tuple[str, int], ...]], dict[str, float]] = {}
+def _samples(rows: Sequence[Question], asked: Sequence[Question]) -> list[tuple[Family, list[Call]]]:
+    """Families to search, each with the rows that its search looks at."""
+    held = (
+        (family, [row for row in rows if isinstance(row, Call) and family.holds(row)])
+        for family in FAMILIES
+        if family.decides(asked)
+    )
+    return [(family, sampled(mine, family.sample)) for family, mine in held if mine]
+
+
+_Key = tuple[str, tuple[Call, ...]]
+_KNOWN: dict[_Key, dict[str, float]] = {}
+_AHEAD: dict[_Key, Future[dict[str, float]]] = {}
 
 
 def _remembered(family: Family, rows: Sequence[Call]) -> dict[str, float]:
-    """A search done before on the same rows is not done again."""
-    key = (family.name, tuple((row.file, row.line) for row in rows))
+    """A search done before on the same rows, or under way in another process, is not done again."""
+    key = (family.name, tuple(rows))
     if key not in _KNOWN:
-        _KNOWN[key] = searched(family, rows)
+        ahead = _AHEAD.pop(key, None)
+        _KNOWN[key] = searched(family, rows) if ahead is None else ahead.result()
     return _KNOWN[key]
+
+
+@contextmanager
+def searched_ahead(parts: Sequence[tuple[Sequence[Question], Sequence[Question]]]) -> Generator[None]:
+    """Searches of all parts begun in other processes, one for each processor.
+
+    A search is the same arithmetic on the same rows wherever it runs, so results are the same to the bit.
+
+    Args:
+        parts: rows that remain and rows that are asked, of every search to come.
+    """
+    tasks: dict[_Key, tuple[Family, list[Call]]] = {}
+    for rows, asked in parts:
+        for family, mine in _samples(rows, asked):
+            tasks.setdefault((family.name, tuple(mine)), (family, mine))
+    tasks = {key: task for key, task in tasks.items() if key not in _KNOWN}
+    processes = min(os.cpu_count() or 1, len(tasks))
+    if processes < 2 or sum(len(mine) for _, mine in tasks.values()) < _WORTH_PROCESSES:
+        yield
+        return
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        for key, (family, mine) in tasks.items():
+            _AHEAD[key] = pool.submit(_searched_family, FAMILIES.index(family), mine)
+        try:
+            yield
+        finally:
+            _AHEAD.clear()
+            pool.shutdown(cancel_futures=True)
+
+
+def _searched_family(index: int, rows: Sequence[Call]) -> dict[str, float]:
+    return searched(FAMILIES[index], rows)
 
 
 def searched(family: Family, rows: Sequence[Call]) -> dict[str, float]:
@@ -251,16 +325,15 @@ def searched(family: Family, rows: Sequence[Call]) -> dict[str, float]:
     groups: dict[tuple[str, str], int] = {}
     for row in rows:
         groups[row.chip, row.kind] = groups.get((row.chip, row.kind), 0) + 1
-    # A handful of rows, such as a best shape, must not weigh as much as a chip.
-    shares = np.array([1 / max(_FEWEST, groups[row.chip, row.kind]) for row in rows])
+    shares = np.array([1 / max(_ALIKE, groups[row.chip, row.kind]) for row in rows])
     weights = shares / np.sum(shares)
     return least(errors, {each.place: each.bounds for each in family.constants}, weights)
 
 
-def sampled(rows: Sequence[Call], most: int | None = None) -> list[Call]:
-    """At most so many rows of each chip and class, taken evenly."""
+def sampled(rows: Sequence[Call], sample: int = _SAMPLE) -> list[Call]:
+    """About so many rows, the same share of each chip and class, taken evenly."""
     groups: dict[tuple[str, str], list[Call]] = {}
     for row in rows:
         groups.setdefault((row.chip, row.kind), []).append(row)
-    limit = most or max(_FEWEST, _SAMPLE // max(1, len(groups)))
+    limit = max(_FEWEST, sample // max(1, len(groups)))
     return [row for mine in groups.values() for row in mine[:: max(1, -(-len(mine) // limit))]]

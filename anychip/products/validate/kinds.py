@@ -117,12 +117,3 @@ def reading(path: Path, kind: FileKind, shortest_s: float) -> Reading:
     if kind.review is not None:
         questions = kind.review(questions)
     return Reading(questions, excluded, broken)
-
-
-def only(reading: Reading, name: str) -> Reading:
-    """The rows of classes whose names hold a word; rows that cannot be read have no class."""
-    return Reading(
-        [question for question in reading.questions if name in question.kind],
-        [out for out in reading.excluded if name in out.kind],
-        reading.broken,
-    )

@@ -77,7 +77,7 @@ _known: dict[tuple[str, Work], _Features] = {}
 _chips: dict[tuple[str, float, float], Chip] = {}
 
 
-def searched(rows: Sequence[Question], tell: Tell) -> Callable[[Chip], Chip]:
+def searched(rows: Sequence[Question], asked: Sequence[Question], tell: Tell) -> Callable[[Chip], Chip]:
     """Constants found on the rows that remain, put into every chip whose policy has them."""
     mine = [
         row

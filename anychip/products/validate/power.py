@@ -182,7 +182,7 @@ def predict(
     return done, left
 
 
-def searched(rows: Sequence[Question], tell: Tell) -> Callable[[Chip], Chip]:
+def searched(rows: Sequence[Question], asked: Sequence[Question], tell: Tell) -> Callable[[Chip], Chip]:
     """Base, joules per byte and joules per flop of GPUs found again: least mean absolute percentage error.
 
     The search does not start from the catalogue's values: the model is linear in the three constants, so

@@ -144,8 +144,9 @@ class Reading(NamedTuple):
 ChipOf = Callable[[str], Chip]
 #: Tells the user what is being done.
 Tell = Callable[[str], None]
-#: From the rows that remain, a change to chips: constants found without the rows that were left out.
-Search = Callable[[Sequence[Question], Tell], Callable[[Chip], Chip]]
+#: From the rows that remain, and those that will be predicted, a change to chips: constants found without the
+#: rows that were left out.
+Search = Callable[[Sequence[Question], Sequence[Question], Tell], Callable[[Chip], Chip]]
 Row = Mapping[str, str]
 
 
