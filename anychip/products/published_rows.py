@@ -21,8 +21,9 @@ def published_rows(path: Path, columns: Sequence[str], advice: str) -> list[dict
         InvalidInput: the file cannot be read, or lacks columns.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restval="", restkey="beyond")
+            reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
             rows = [dict(row) | {"line": str(reader.line_num)} for row in reader]
             found = reader.fieldnames or []
     except OSError as error:

@@ -15,7 +15,8 @@ def redacted(graph: Graph) -> Graph:
     segments = tuple(
         replace(segment, nodes=tuple(_redacted(node) for node in segment.nodes)) for segment in graph.segments
     )
-    return replace(graph, name="script", segments=segments)
+    stand_ins = tuple(dict.fromkeys((what, "") for what, _ in graph.stand_ins))
+    return replace(graph, name="script", segments=segments, stand_ins=stand_ins)
 
 
 def _redacted(node: Node) -> Node:

@@ -349,6 +349,10 @@ def _roof(chip: Chip) -> Roof:
     return Roof(rates, peaks[main])
 
 
+#: Stand-ins that a note names.
+_SHOWN = 3
+
+
 def _notes(graph: Graph, trace: Trace, chip: Chip, everything: Portion) -> list[str]:
     notes: list[str] = []
     copied = everything.to_device_bytes or everything.to_host_bytes
@@ -362,6 +366,10 @@ def _notes(graph: Graph, trace: Trace, chip: Chip, everything: Portion) -> list[
         phase.name for phase in everything.energy.phases if is_above(phase.chip_w, everything.energy.limit_w)
     ]:
         notes.append(f"the power drawn in {', '.join(hot)} exceeds the published thermal design power")
+    if graph.stand_ins:
+        places = [f"{what} at {source}" if source else what for what, source in graph.stand_ins]
+        more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
+        notes.append(f"without values, these stood in: {', '.join(places[:_SHOWN])}{more}")
     if not graph.path:
         notes.append(f"nothing {'but copies ' if graph.transfers else ''}ran on the device")
     return notes

@@ -235,6 +235,7 @@ class Graph:
         memory: allocation record.
         transfers: host and device copies.
         with_values: False if captured on meta tensors.
+        stand_ins: where no values were computed: what stood in for one, and the source line that read it.
     """
 
     name: str
@@ -245,6 +246,7 @@ class Graph:
     memory: Memory = field(default_factory=Memory)
     transfers: tuple[Transfer, ...] = ()
     with_values: bool = True
+    stand_ins: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_idle(self) -> bool:

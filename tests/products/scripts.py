@@ -33,6 +33,21 @@ CASES: dict[str, tuple[str, list[str], list[str]]] = {
     "works": (TRAIN, ["--json", "out.json", "--html", "out.html", "--trace", "out.trace"], ["3"]),
     "redacted": (TRAIN, ["--json", "redacted.json", "--redact", "--quiet"], ["1"]),
     "stops": (TRAIN, ["--max-steps", "2"], ["50"]),
+    "needs_values": (
+        "import torch\nx = torch.ones(4).cuda()\nprint(torch.equal(x, x))\n",
+        ["--no-values"],
+        [],
+    ),
+    "selects": (
+        "import torch\nx = torch.ones(4).cuda()\nprint(torch.nonzero(x).shape)\n",
+        ["--no-values"],
+        [],
+    ),
+    "selects_redacted": (
+        "import torch\nx = torch.ones(4).cuda()\nprint(torch.nonzero(x).shape)\n",
+        ["--no-values", "--redact"],
+        [],
+    ),
     "raises": (f"{TRAIN}def fail():\n    raise ValueError('no such thing')\nfail()\n", [], ["1"]),
     "infers": (
         f"{MODEL}for i in range(9):\n    print(i, model(torch.randn(4, 8).cuda()).shape)\n",

@@ -67,6 +67,21 @@ def test_a_script_is_stopped_after_so_many_steps(outcomes) -> None:
     assert len(outcomes["infers"]["out"].splitlines()) == 2
 
 
+def test_without_values_what_depends_on_them_is_said(outcomes, folder) -> None:
+    needs, selects, told = (outcomes[name] for name in ("needs_values", "selects", "selects_redacted"))
+    where = f"{folder / 'needs_values.py'}:3"
+    assert needs["code"] == 2
+    assert (
+        needs["err"]
+        .splitlines()[0]
+        .startswith(f"anychip: {where}: equal depends on values, which --no-values")
+    )
+    assert (selects["code"], selects["out"]) == (0, "torch.Size([4, 1])\n")
+    note = "without values, these stood in: the largest possible extent"
+    assert f"{note} at selects.py:3" in selects["err"]
+    assert note in told["err"] and ".py" not in told["err"]
+
+
 def test_a_script_that_raises_shows_its_traceback_and_what_ran(outcomes, folder) -> None:
     raises = outcomes["raises"]
     assert (raises["code"], raises["out"]) == (1, "step 0\n")

@@ -386,3 +386,12 @@ def test_searches_in_other_processes_find_the_same_constants(
     monkeypatch.setattr(held_out, "_WORTH_PROCESSES", 0)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     assert validated(files, "chip", lambda _: None).rows == here
+
+
+def test_files_of_spreadsheets_are_read(tmp_path: Path) -> None:
+    """A byte order mark, spaces beside column names, and lines that end as on Windows."""
+    path = tmp_path / "gpu_ops.csv"
+    text = HEADER.replace(",op,", ", op ,") + "T4,softmax,1,4096,1024,,fp32,0.2,x,p,kernel,s\n"
+    path.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    (question,) = read(path).questions
+    assert (question.chip, question.kind) == ("t4", "softmax")

@@ -57,7 +57,7 @@ class AbsentTensor(torch.Tensor):
 
     def tolist(self) -> Any:
         """Zeros stand in."""
-        stand_in("a tensor")
+        stand_in("zeros for a tensor")
         return torch.zeros(self.shape, dtype=self.dtype).tolist()
 
     def __repr__(self, *, tensor_contents: str | None = None) -> str:
@@ -102,10 +102,10 @@ host_tensor.append(absent)
 
 def _run(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if plan.name == "aten._local_scalar_dense.default":
-        stand_in("a number")
+        stand_in("0 for a number")
         return torch.zeros((), dtype=args[0].dtype).item()
     if plan.name == "aten.copy_.default" and type(args[0]) is not AbsentTensor:
-        stand_in("a tensor")
+        stand_in("zeros for a tensor")
         return args[0].zero_()
     device = kwargs.get("device")
     if device is not None and device.type not in (DEVICE_TYPE, "meta"):
@@ -187,8 +187,12 @@ _original_factories: dict[str, Callable[..., Any]] = {}
 
 
 def start() -> None:
-    """From now on large parameters and very large tensors made on the host have no values."""
+    """From now on large parameters and very large tensors made on the host have no values.
+
+    What selects by values selects everything: that is the largest extent there can be.
+    """
     import_module("torch._meta_registrations")
+    _select_all(True)
     register: Any = builtins._register_builtin  # pyright: ignore
     for name in _FACTORIES:
         factory = _original_factories[name] = getattr(torch, name)
@@ -198,8 +202,15 @@ def start() -> None:
     torch.nn.Parameter.__new__ = staticmethod(_new_parameter)
 
 
+def _select_all(chosen: bool) -> None:
+    """PyTorch's own choice for shapes without values: all elements are taken as not zero."""
+    config: Any = import_module("torch.fx.experimental._config")
+    config.meta_nonzero_assume_all_nonzero = chosen
+
+
 def stop() -> None:
     """Parameters and factories have values again."""
+    _select_all(False)
     for name, factory in _original_factories.items():
         setattr(torch, name, factory)
     _original_factories.clear()

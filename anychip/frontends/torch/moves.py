@@ -33,7 +33,7 @@ def _fetched(source: DeviceTensor, kwargs: dict[str, Any]) -> torch.Tensor:
     """A copy on the host; without values a tensor of zeros stands in."""
     inner = source.elements
     if inner.is_meta:
-        stand_in("a tensor")
+        stand_in("zeros for a tensor")
         kept = {k: v for k, v in kwargs.items() if k in ("dtype",)}
         result = torch.zeros(inner.shape, dtype=kept.get("dtype") or inner.dtype)
     else:
@@ -69,7 +69,7 @@ def _copy_from(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
 def _local_scalar_dense(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     inner = args[0].elements
     if inner.is_meta:
-        stand_in("a number")
+        stand_in("0 for a number")
         value = inner.new_zeros((), device="cpu").item()
     else:
         value = plan.operator(inner)

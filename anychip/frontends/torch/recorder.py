@@ -78,10 +78,12 @@ class Recorder:
     def to_host(self, size_bytes: int, ended_by: str) -> None:
         """Bytes were copied to the host, which waited for them."""
         self._to_host_bytes += size_bytes
+        if ended_by == "extent" and not self.with_values:
+            self.note_stand_in("the largest possible extent", places.current_place())
         self.cut(ended_by)
 
     def note_stand_in(self, what: str, place: int) -> None:
-        """Zero stood in for a value that was not computed; said once per source line."""
+        """Something stood in for a value that was not computed; said once per source line."""
         source = PLACES[place].source
         if (what, source) not in self.stand_ins:
             self.stand_ins[(what, source)] = None
@@ -195,6 +197,7 @@ class Recorder:
             memory=LEDGER.report(lambda place: PLACES[place].module),
             transfers=tuple(self.transfers),
             with_values=self.with_values,
+            stand_ins=tuple(self.stand_ins),
         )
 
 

@@ -10,6 +10,7 @@ from types import ModuleType
 
 from anychip.errors import InvalidInput, NotModelled
 from anychip.frontends.torch.capture import StopCapture
+from anychip.frontends.torch.dispatch import DEVICE
 from anychip.frontends.torch.redirect.absent import explain, line_of
 from anychip.frontends.torch.redirect.names import accept_neuron
 from anychip.frontends.torch.redirect.processes import work_elsewhere
@@ -56,7 +57,9 @@ def run_script(path: str, arguments: Sequence[str] = ()) -> None:
     except StopCapture:
         return
     except Exception as error:  # noqa: BLE001  # whatever a script raises
-        explained = explain(error, path) or work_elsewhere(path) or _too_large(error, path)
+        explained = (
+            explain(error, path) or work_elsewhere(path) or _too_large(error, path) or _unknown(error, path)
+        )
         if explained is not None:
             raise explained from None
         trace = error.__traceback__
@@ -76,4 +79,16 @@ def _too_large(error: Exception, script: str) -> NotModelled | None:
     return NotModelled(
         f"{line_of(error.__traceback__, script)}: this machine cannot hold the values of a tensor of "
         f"{binary(int(found[1]))}; run with --no-values, which needs shapes only"
+    )
+
+
+def _unknown(error: Exception, script: str) -> NotModelled | None:
+    """The error of a program that depends on values which nobody computed."""
+    if not re.search(r"[Mm]eta tensor", str(error)) or DEVICE.inner_device.type != "meta":
+        return None
+    operator = re.match(r"aten::(\w+)", str(error))
+    what = f"{operator[1]} depends on" if operator else "this depends on"
+    return NotModelled(
+        f"{line_of(error.__traceback__, script)}: {what} values, which --no-values does not compute; "
+        "run without it, with a smaller model where this one does not fit"
     )

@@ -42,7 +42,7 @@ class DeviceStorage(_Plain):
         """A copy on the host, counted."""
         host = _plain_new(_Plain, self.nbytes())
         if _is_nowhere(self):
-            stand_in("a storage")
+            stand_in("zeros for a storage")
             host.fill_(0)
         else:
             _plain_copy(host, self)
@@ -60,7 +60,7 @@ class DeviceStorage(_Plain):
         if isinstance(index, slice):
             return shown(super().__getitem__(index), self.memory)
         if _is_nowhere(self):
-            stand_in("a storage")
+            stand_in("zeros for a storage")
             value = 0
         else:
             value = super().__getitem__(index)

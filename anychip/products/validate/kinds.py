@@ -85,7 +85,7 @@ def kind_of(path: Path) -> FileKind | None:
 
 def _columns(path: Path) -> list[str]:
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             return [name.strip() for name in next(csv.reader(file), [])]
     except OSError as error:
         raise InvalidInput(f"{path}: {error.strerror}; give a file or folder with --data") from error

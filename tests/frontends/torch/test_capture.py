@@ -234,7 +234,17 @@ def test_without_values_nothing_is_allocated() -> None:
     graph = capture.graph()
     assert not graph.with_values
     assert graph.memory.peak_bytes > 1 << 31
-    assert any(what == "a number" for what, _ in capture.recorder.stand_ins)
+    assert any(what == "0 for a number" for what, _ in capture.recorder.stand_ins)
+
+
+def test_without_values_what_selects_by_values_selects_all() -> None:
+    with Capture(with_values=False) as capture:
+        values = torch.ones(4, 8, device="anychip")
+        assert torch.nonzero(values > 0).shape == (32, 2)
+        assert values[values > 0].shape == (32,)
+    assert any(what == "the largest possible extent" for what, _ in capture.graph().stand_ins)
+    with Capture():
+        assert torch.nonzero(torch.tensor([0, 1], device="anychip")).shape == (1, 1)
 
 
 def test_without_values_very_large_host_tensors_have_no_elements() -> None:

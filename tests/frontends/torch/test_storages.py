@@ -90,5 +90,7 @@ def test_without_values_zeros_stand_in() -> None:
     with Capture(with_values=False) as capture:
         storage = torch.arange(6.0, device="anychip").untyped_storage()
         assert (storage.tolist(), storage[3]) == ([0] * 24, 0)
-    assert [what for what, _ in capture.recorder.stand_ins] == ["a storage"] * len(capture.recorder.stand_ins)
+    assert [what for what, _ in capture.recorder.stand_ins] == ["zeros for a storage"] * len(
+        capture.recorder.stand_ins
+    )
     assert crossed(capture.graph()) == (0, 25)
