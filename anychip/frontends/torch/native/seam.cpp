@@ -965,25 +965,6 @@ PyObject* module_find_rule(PyObject*, PyObject* const* given, Py_ssize_t count) 
   return PyObject_Vectorcall(python.find_rule, given, static_cast<size_t>(count), nullptr);
 }
 
-/// Numbers of geometries, whose hashes are the slow part of comparing segments.
-class Geometries {
- public:
-  /// The same number object for equal geometries of this process.
-  PyObject* number_of(PyObject* geometry) {
-    PyObject*& known = of_this_list_[geometry];
-    if (!known) {
-      Ref next = checked(PyLong_FromSsize_t(PyDict_GET_SIZE(numbers_)));
-      known = checked_borrowed(PyDict_SetDefault(numbers_, geometry, next.get()));
-    }
-    return known;
-  }
-
- private:
-  static inline PyObject* numbers_ = PyDict_New();
-  /// By identity, valid while the records keep them.
-  std::unordered_map<PyObject*, PyObject*> of_this_list_;
-};
-
 /// Numbers allocations in order of first appearance in one list of records.
 class Positions {
  public:
@@ -1012,7 +993,6 @@ PyObject* module_signature(PyObject*, PyObject* const* given, Py_ssize_t count) 
   return guarded([&] {
     PyObject* records = given[0];
     Positions positions;
-    Geometries geometries;
     std::vector<Ref> key;
     const Py_ssize_t calls = PyList_GET_SIZE(records);
     key.reserve(static_cast<size_t>(calls) * 8 + 1);
@@ -1025,7 +1005,7 @@ PyObject* module_signature(PyObject*, PyObject* const* given, Py_ssize_t count) 
         for (Py_ssize_t j = 0; j < PySequence_Fast_GET_SIZE(operands); ++j) {
           PyObject* operand = PySequence_Fast_GET_ITEM(operands, j);
           key.push_back(checked(PyLong_FromLong(positions.number_of(PyTuple_GET_ITEM(operand, 0)))));
-          key.push_back(Ref::borrowed(geometries.number_of(PyTuple_GET_ITEM(operand, 1))));
+          key.push_back(Ref::borrowed(PyTuple_GET_ITEM(operand, 1)));
         }
       }
     }
