@@ -380,9 +380,8 @@ def gpu_policy(
     facts |= waits | {"traced_dispatch": TRACED_DISPATCH[maker]}
     facts |= {f"idle_dispatch_s.{name}": fact for name, fact in idle.items()}
     facts |= {f"cache_shares.{name}": fact for name, fact in shares.items()}
-    long_row = {"s": "long_row_s", "cycle": "long_row_cycles"}[cost.unit] if cost else ""
     if cost is not None:
-        facts[long_row] = cost
+        facts["long_row_s" if cost.unit == "s" else "long_row_cycles"] = cost
     return Policy(
         style="eager",
         tile=(128, 128, 32),
