@@ -28,7 +28,7 @@ from anychip.frontends.torch.capture import Capture
 from anychip.frontends.torch.device import install
 
 BUDGET_US = 12.0
-ROUNDS = 5
+ROUNDS = 8
 Call = Callable[[], Any]
 
 

@@ -12,11 +12,14 @@ from typing import Any
 
 import torch
 
+from anychip.frontends.torch.dispatch import evaluate
 from anychip.frontends.torch.plan import Plan, plan_of
 from anychip.frontends.torch.tensor import DeviceTensor
 
 aten = torch.ops.aten
-_flash = plan_of(aten._scaled_dot_product_flash_attention_for_cpu.default).host
+_FLASH = plan_of(aten._scaled_dot_product_flash_attention_for_cpu.default)
+_flash = _FLASH.host
+_modes = torch._C._len_torch_dispatch_stack  # pyright: ignore
 
 
 def _fits(query: Any, key: Any, value: Any, mask: Any, dropout: float) -> bool:
@@ -41,6 +44,13 @@ def _fits(query: Any, key: Any, value: Any, mask: Any, dropout: float) -> bool:
     )
 
 
+def _is_heard(*tensors: Any) -> bool:
+    """Whether autograd or a dispatch mode wants to know of the operator."""
+    if _modes():
+        return True
+    return torch.is_grad_enabled() and any(each is not None and each.requires_grad for each in tensors)
+
+
 def _attention(
     query: Any,
     key: Any,
@@ -62,7 +72,11 @@ def _attention(
         return aten._scaled_dot_product_attention_math.default(
             query, key, value, attn_mask, dropout_p, is_causal, scale=scale
         )[0]
-    return _flash(query, key, value, 0.0, is_causal, attn_mask=attn_mask, scale=scale)[0]
+    if _is_heard(query, key, value, attn_mask):
+        return _flash(query, key, value, 0.0, is_causal, attn_mask=attn_mask, scale=scale)[0]
+    given = (query, key, value, 0.0, True) if is_causal else (query, key, value)
+    named = {"attn_mask": attn_mask, "scale": scale}
+    return evaluate(_FLASH, given, {name: each for name, each in named.items() if each is not None})[0]
 
 
 def _in_inference_mode(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

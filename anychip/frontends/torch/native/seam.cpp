@@ -517,33 +517,151 @@ Plan& plan_of(PyObject* overload) {
 
 // --- tensors ---------------------------------------------------------------------------------------------------
 
-Ref wrap(PyObject* inner, PyObject* memory, PyObject* device) {
-  Ref layout = attribute(inner, names.layout);
-  if (layout.get() != python.strided) {
-    return checked(PyObject_CallFunctionObjArgs(python.wrap, inner, memory, device, nullptr));
+/// Something that objects of one class say of themselves without arguments, asked of the C function behind the
+/// name: looking the name up takes as long as the answer.
+class Question {
+ public:
+  /// `name` is read when first asked: names are interned after static objects are made.
+  Question(PyObject** name, bool is_method) : name_(name), is_method_(is_method) {}
+
+  Ref of(PyObject* object) {
+    if (Py_TYPE(object) != asked_) look_up(object);
+    if (getter_) return checked(getter_->get(object, getter_->closure));
+    if (plain_) return checked(plain_(object, nullptr));
+    if (with_keywords_) return checked(with_keywords_(object, empty_tuple, nullptr));
+    return is_method_ ? checked(PyObject_CallMethodNoArgs(object, *name_)) : attribute(object, *name_);
   }
-  Ref dtype = attribute(inner, names.dtype);
-  Ref shape = attribute(inner, names.shape);
-  Ref stride = checked(PyObject_CallMethodNoArgs(inner, names.stride));
-  Ref offset = checked(PyObject_CallMethodNoArgs(inner, names.storage_offset));
-  PyObject* arguments[] = {python.DeviceTensor, shape.get(), stride.get(), offset.get(),
-                           Py_None,             dtype.get(), layout.get(), device};
+
+ private:
+  void look_up(PyObject* object) {
+    asked_ = Py_TYPE(object);
+    Py_INCREF(asked_);  // so that no other class gets its address
+    getter_ = nullptr;
+    plain_ = nullptr;
+    with_keywords_ = nullptr;
+    Ref found = attribute(reinterpret_cast<PyObject*>(asked_), *name_);
+    if (Py_TYPE(found.get()) == &PyGetSetDescr_Type) {
+      getter_ = reinterpret_cast<PyGetSetDescrObject*>(found.get())->d_getset;
+    } else if (Py_TYPE(found.get()) == &PyMethodDescr_Type) {
+      PyMethodDef* method = reinterpret_cast<PyMethodDescrObject*>(found.get())->d_method;
+      if (method->ml_flags == METH_NOARGS) plain_ = method->ml_meth;
+      if (method->ml_flags == (METH_VARARGS | METH_KEYWORDS)) {
+        with_keywords_ = reinterpret_cast<PyCFunctionWithKeywords>(reinterpret_cast<void (*)()>(method->ml_meth));
+      }
+    }
+  }
+
+  PyObject** name_;
+  bool is_method_;
+  PyTypeObject* asked_ = nullptr;
+  PyGetSetDef* getter_ = nullptr;
+  PyCFunction plain_ = nullptr;
+  PyCFunctionWithKeywords with_keywords_ = nullptr;
+};
+
+Question layout_of(&names.layout, false);
+Question dtype_of(&names.dtype, false);
+Question shape_of(&names.shape, false);
+Question stride_of(&names.stride, true);
+Question offset_of(&names.storage_offset, true);
+Question storage_of(&names.untyped_storage, true);
+Question bytes_of(&names.nbytes, true);
+
+/// Whether strides are those that PyTorch gives a tensor of a shape when none are asked for.
+bool is_contiguous(PyObject* shape, PyObject* stride) {
+  long long step = 1;
+  for (Py_ssize_t i = PyTuple_GET_SIZE(shape) - 1; i >= 0; --i) {
+    if (PyLong_AsLongLong(PyTuple_GET_ITEM(stride, i)) != step) return false;
+    const long long extent = PyLong_AsLongLong(PyTuple_GET_ITEM(shape, i));
+    if (extent > 1) step *= extent;
+  }
+  return true;
+}
+
+/// Geometries that were met before, by a hash of their numbers: most tensors of a workload look like another, and
+/// a record keeps one object instead of three.
+std::unordered_map<size_t, PyObject*> geometries_met;
+constexpr size_t GEOMETRIES_KEPT = 1 << 16;
+
+size_t mixed(size_t hash, long long value) { return (hash ^ static_cast<size_t>(value)) * 0x9E3779B97F4A7C15u; }
+
+size_t mixed(size_t hash, PyObject* numbers) {
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(numbers); ++i) {
+    hash = mixed(hash, PyLong_AsLongLong(PyTuple_GET_ITEM(numbers, i)));
+  }
+  return mixed(hash, PyTuple_GET_SIZE(numbers)) >> 1;
+}
+
+bool equal(PyObject* one, PyObject* other) {
+  const int same = PyObject_RichCompareBool(one, other, Py_EQ);
+  check(same);
+  return same != 0;
+}
+
+/// (dtype, shape, stride, offset), as one object wherever it was met before.
+Ref geometry_of(PyObject* dtype, PyObject* shape, PyObject* stride, PyObject* offset) {
+  size_t hash = mixed(reinterpret_cast<size_t>(dtype), PyLong_AsLongLong(offset));
+  hash = mixed(mixed(hash, shape), stride);
+  const auto met = geometries_met.find(hash);
+  if (met != geometries_met.end()) {
+    PyObject* known = met->second;
+    if (PyTuple_GET_ITEM(known, 0) == dtype && equal(PyTuple_GET_ITEM(known, 1), shape) &&
+        equal(PyTuple_GET_ITEM(known, 2), stride) && equal(PyTuple_GET_ITEM(known, 3), offset)) {
+      return Ref::borrowed(known);
+    }
+  }
+  PyObject_GC_UnTrack(shape);
+  PyObject_GC_UnTrack(stride);
+  Ref geometry = untracked(PyTuple_Pack(4, dtype, shape, stride, offset));
+  if (met == geometries_met.end() && geometries_met.size() < GEOMETRIES_KEPT) {
+    geometries_met[hash] = Ref::borrowed(geometry.get()).release();
+  }
+  return geometry;
+}
+
+/// A device tensor and its geometry.
+struct Wrapped {
+  Ref outer;
+  Ref geometry;
+};
+
+Wrapped wrap(PyObject* inner, PyObject* memory, PyObject* device) {
+  Ref layout = layout_of.of(inner);
+  if (layout.get() != python.strided) {
+    Ref outer = checked(PyObject_CallFunctionObjArgs(python.wrap, inner, memory, device, nullptr));
+    Ref geometry = attribute(outer.get(), names.geometry);
+    return {std::move(outer), std::move(geometry)};
+  }
+  Ref dtype = dtype_of.of(inner);
+  Ref shape = shape_of.of(inner);
+  Ref stride = stride_of.of(inner);
+  Ref offset = offset_of.of(inner);
+  // What has its default is not said: PyTorch takes long to read an offset or a list of strides. An offset
+  // wants strides beside it.
+  const bool starts_storage = number_of(offset.get()) == 0;
+  const bool plain = starts_storage && is_contiguous(shape.get(), stride.get());
+  PyObject* arguments[] = {python.DeviceTensor,
+                           shape.get(),
+                           plain ? Py_None : stride.get(),
+                           starts_storage ? Py_None : offset.get(),
+                           Py_None,
+                           dtype.get(),
+                           layout.get(),
+                           device};
   Ref outer = checked(PyObject_Vectorcall(python.make_wrapper, arguments, 8, nullptr));
-  PyObject_GC_UnTrack(shape.get());
-  PyObject_GC_UnTrack(stride.get());
-  Ref geometry = untracked(PyTuple_Pack(4, dtype.get(), shape.get(), stride.get(), offset.get()));
-  check(PyObject_SetAttr(outer.get(), names.elements, inner));
-  check(PyObject_SetAttr(outer.get(), names.memory, memory));
-  check(PyObject_SetAttr(outer.get(), names.geometry, geometry.get()));
-  return outer;
+  Ref geometry = geometry_of(dtype.get(), shape.get(), stride.get(), offset.get());
+  Ref own = checked(PyObject_GenericGetDict(outer.get(), nullptr));
+  check(PyDict_SetItem(own.get(), names.elements, inner));
+  check(PyDict_SetItem(own.get(), names.memory, memory));
+  check(PyDict_SetItem(own.get(), names.geometry, geometry.get()));
+  return {std::move(outer), std::move(geometry)};
 }
 
 long long size_of(PyObject* inner) {
-  Ref layout = attribute(inner, names.layout);
+  Ref layout = layout_of.of(inner);
   Ref size;
   if (layout.get() == python.strided) {
-    Ref storage = checked(PyObject_CallMethodNoArgs(inner, names.untyped_storage));
-    size = checked(PyObject_CallMethodNoArgs(storage.get(), names.nbytes));
+    size = bytes_of.of(storage_of.of(inner).get());
   } else {
     size = checked(PyObject_CallOneArg(python.size_of, inner));
   }
@@ -637,9 +755,10 @@ Ref unwrap(const Plan& plan, PyObject* argument, Pieces& pieces) {
 Ref fresh(PyObject* inner, PyObject* writes, long place, PyObject* handle) {
   PyObject* kind = checked_borrowed(PyList_GetItem(python.KINDS, place));
   Ref memory = checked(new_storage(size_of(inner), kind, place));
-  Ref outer = wrap(inner, memory.get(), handle);
-  check(PyList_Append(writes, operand_of(outer.get()).get()));
-  return outer;
+  Wrapped made = wrap(inner, memory.get(), handle);
+  PyObject* allocation = reinterpret_cast<Storage*>(memory.get())->allocation;
+  check(PyList_Append(writes, untracked(PyTuple_Pack(2, allocation, made.geometry.get())).get()));
+  return std::move(made.outer);
 }
 
 void note_written(const Plan& plan, PyObject* tensor, PyObject* writes) {
@@ -836,7 +955,7 @@ Ref view(const Plan& plan, PyObject* args, PyObject* kwargs) {
   if (inference.get() == Py_True || Py_TYPE(inner.get()) != reinterpret_cast<PyTypeObject*>(python.Tensor)) {
     return checked(PyObject_CallFunctionObjArgs(python.wrap_views, inner.get(), base, nullptr));
   }
-  return wrap(inner.get(), own(base, names.memory).get(), attribute(python.DEVICE, names.handle).get());
+  return wrap(inner.get(), own(base, names.memory).get(), attribute(python.DEVICE, names.handle).get()).outer;
 }
 
 Ref dispatch(const Plan& plan, PyObject* args, PyObject* kwargs) {
@@ -944,7 +1063,7 @@ PyObject* module_kernel(PyObject*, PyObject* args, PyObject* kwargs) {
 
 PyObject* module_wrap(PyObject*, PyObject* const* given, Py_ssize_t count) {
   if (!has_arguments(count, 3, "wrap")) return nullptr;
-  return guarded([&] { return wrap(given[0], given[1], given[2]); });
+  return guarded([&] { return wrap(given[0], given[1], given[2]).outer; });
 }
 
 PyObject* module_current_place(PyObject*, PyObject*) {
@@ -988,32 +1107,57 @@ class Positions {
   long next_ = 0;
 };
 
+/// Gives equal objects one number, the same as long as the process lives.
+class Numbers {
+ public:
+  long of(PyObject* object) {
+    const auto known = by_identity_.find(object);
+    if (known != by_identity_.end()) return known->second;
+    if (!by_value_) by_value_ = checked(PyDict_New()).release();
+    PyObject* number = PyDict_GetItemWithError(by_value_, object);
+    if (number) return number_of(number);
+    if (PyErr_Occurred()) throw Raised();
+    const long next = static_cast<long>(by_identity_.size());
+    check(PyDict_SetItem(by_value_, object, checked(PyLong_FromLong(next)).get()));
+    by_identity_[object] = next;  // the dictionary keeps it, so that its address stays its own
+    return next;
+  }
+
+ private:
+  std::unordered_map<PyObject*, long> by_identity_;
+  PyObject* by_value_ = nullptr;
+};
+
+Numbers geometry_numbers;
+Numbers skeleton_numbers;
+
 PyObject* module_signature(PyObject*, PyObject* const* given, Py_ssize_t count) {
   if (!has_arguments(count, 2, "signature")) return nullptr;
   return guarded([&] {
     PyObject* records = given[0];
     Positions positions;
-    std::vector<Ref> key;
+    std::vector<long long> key;
     const Py_ssize_t calls = PyList_GET_SIZE(records);
-    key.reserve(static_cast<size_t>(calls) * 8 + 1);
-    key.push_back(Ref::borrowed(given[1]));
+    key.reserve(static_cast<size_t>(calls) * 12 + 1);
+    key.push_back(skeleton_numbers.of(given[1]));
     for (Py_ssize_t i = 0; i < calls; ++i) {
       PyObject* record = PyList_GET_ITEM(records, i);
-      for (const Py_ssize_t field : {0, 1, 5}) key.push_back(Ref::borrowed(PyTuple_GET_ITEM(record, field)));
+      key.push_back(reinterpret_cast<intptr_t>(PyTuple_GET_ITEM(record, 0)));  // a plan lives as long as the process
+      key.push_back(skeleton_numbers.of(PyTuple_GET_ITEM(record, 1)));
+      key.push_back(number_of(PyTuple_GET_ITEM(record, 5)));
       for (const Py_ssize_t field : {3, 4}) {
         PyObject* operands = PyTuple_GET_ITEM(record, field);
-        for (Py_ssize_t j = 0; j < PySequence_Fast_GET_SIZE(operands); ++j) {
+        const Py_ssize_t tensors = PySequence_Fast_GET_SIZE(operands);
+        key.push_back(tensors);
+        for (Py_ssize_t j = 0; j < tensors; ++j) {
           PyObject* operand = PySequence_Fast_GET_ITEM(operands, j);
-          key.push_back(checked(PyLong_FromLong(positions.number_of(PyTuple_GET_ITEM(operand, 0)))));
-          key.push_back(Ref::borrowed(PyTuple_GET_ITEM(operand, 1)));
+          key.push_back(positions.number_of(PyTuple_GET_ITEM(operand, 0)));
+          key.push_back(geometry_numbers.of(PyTuple_GET_ITEM(operand, 1)));
         }
       }
     }
-    Ref tuple = checked(PyTuple_New(static_cast<Py_ssize_t>(key.size())));
-    for (size_t i = 0; i < key.size(); ++i) {
-      PyTuple_SET_ITEM(tuple.get(), static_cast<Py_ssize_t>(i), key[i].release());
-    }
-    return tuple;
+    return checked(PyBytes_FromStringAndSize(reinterpret_cast<const char*>(key.data()),
+                                             static_cast<Py_ssize_t>(key.size() * sizeof(long long))));
   });
 }
 
