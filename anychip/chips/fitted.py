@@ -51,6 +51,20 @@ _OWNERS = Source(
 )
 #: What SMs reach of their fp32 peak where half of the lanes also do integers, relative to the others.
 PAIRED_LANES = _fact(0.76, "1", _OWNERS, 0.67, 0.82)
+#: The same where 32 lanes of a scheduler take each of its issue slots for multiply-adds, so that loads and
+#: addresses cost some, but integers have lanes of their own.
+SINGLE_ISSUE_LANES = _fact(
+    0.88,
+    "1",
+    Source(
+        "published",
+        "waynehacking8/blackwell-tensorcore-kernels@c289bde, results/bench.csv: cublasSgemm on H100 80GB HBM3, "
+        "4,096: 54 and 8,192: 48 of 67 Tflop/s, less the 0.47 ms of set-up that its row of 512 shows",
+        "2026-11-28",
+    ),
+    0.8,
+    0.95,
+)
 #: Parameters of the DotUnit of tensor cores.
 TENSOR_CORE = {
     "efficiency": _fact(0.899, "1", _TENSOR, 0.82, 0.97),
@@ -174,8 +188,12 @@ SIMT_J_PER_FLOP = Fact(
     9.0e-12,
     16.0e-12,
 )
-#: TSMC's 12 nm is its 16 nm process: GP100 and GV100 hold 25 million transistors a square millimetre each.
-_FINEST_OF_16_NM = 12
+#: Nanometres that joules go with where the maker's name of a process says something else. TSMC's 12 nm is
+#: its 16 nm process: GP100 and GV100 hold 25 million transistors a square millimetre each.
+NM_OF_TSMC_16 = 12.0
+#: NVIDIA's 4N is of the 5 nm family; a die of 750 mm2 makes 55 Tflop/s of fp32 products with 300 W in it
+#: (RTX PRO 6000 Max-Q: waynehacking8/blackwell-tensorcore-kernels@c289bde, results/bench.csv, 4,096 and 8,192).
+NM_OF_NVIDIA_4N = 4.6
 TENSOR_J_PER_FLOP = _fact(
     1.6e-12,
     "J/flop at 12 nm",
@@ -198,6 +216,21 @@ STATIC_W_PER_MM2 = Fact(
     0.02,
     0.07,
 )
+
+_DEVICES = Source(
+    "derived",
+    "energy of memory devices a bit: HBM2 3.97 pJ, GDDR5 14 pJ (O'Connor et al., MICRO 2017), GDDR6 5.5 to 7.5 "
+    "(Jouppi et al., ISCA 2021); for HBM a third more for controllers, judged; newer kinds taken alike",
+    _READ_ON,
+)
+_HBM_J = _fact(44e-12, "J/byte", _DEVICES, 31e-12, 56e-12)
+_GDDR6_J = _fact(52e-12, "J/byte", _DEVICES, 44e-12, 75e-12)
+#: What a byte of main memory takes from a board's power limit, by memory.
+MEMORY_J_PER_BYTE = {
+    "HBM2": _HBM_J, "HBM2e": _HBM_J, "HBM3": _HBM_J, "HBM3e": _HBM_J,
+    "GDDR5": _fact(112e-12, "J/byte", _DEVICES, 80e-12, 140e-12),
+    "GDDR6": _GDDR6_J, "GDDR6X": _GDDR6_J, "GDDR7": _GDDR6_J,
+}  # fmt: skip
 
 _EVENTS = Source("fitted", "gpu_ops.csv: event-timed eager calls, by operator class", _READ_ON)
 _PAGED = Source(
@@ -291,6 +324,24 @@ NEURON_EXCHANGE = {
 }
 
 
+def dynamic_w(limit_w: float, die_mm2: float) -> float:
+    """Watts that a board's limit leaves to arithmetic and traffic; at least a tenth of it."""
+    return max(0.1 * limit_w, limit_w - STATIC_W_PER_MM2.value * die_mm2)
+
+
+def throttled_byte_s(*, limit_w: float, die_mm2: float, memory: str) -> Fact:
+    """By how many seconds a byte of main memory lengthens a kernel that the power limit of a board decides.
+
+    Args:
+        limit_w: thermal design power of the board.
+        die_mm2: silicon that leaks.
+        memory: a key of `MEMORY_J_PER_BYTE`.
+    """
+    joules, watts = MEMORY_J_PER_BYTE[memory], dynamic_w(limit_w, die_mm2)
+    low, high = joules.range
+    return Fact(joules.value / watts, "s/byte", joules.source, low / watts, high / watts)
+
+
 def sustained_macs(
     *,
     limit_w: float,
@@ -305,13 +356,13 @@ def sustained_macs(
     Args:
         limit_w: thermal design power of the board.
         die_mm2: silicon that leaks.
-        node_nm: process node.
+        node_nm: process node, as joules go with it.
         cores: multiprocessors.
         clock_hz: of the unit.
         joules: of one flop at 12 nm.
     """
-    watts = max(0.1 * limit_w, limit_w - STATIC_W_PER_MM2.value * die_mm2)
-    macs = watts / (min(node_nm, _FINEST_OF_16_NM) / 12) / 2 / (cores * clock_hz)
+    watts = dynamic_w(limit_w, die_mm2)
+    macs = watts / (node_nm / 12) / 2 / (cores * clock_hz)
     low, high = joules.range
     return Fact(macs / joules.value, "mac/cycle", joules.source, macs / high, macs / low)
 
@@ -349,6 +400,7 @@ def gpu_policy(
     cache_parts: int = 1,
     cluster: int = 1,
     largest_tiles: bool = False,
+    throttled_byte: Fact | None = None,
 ) -> Policy:
     """Eager PyTorch on a GPU: one kernel per operator, libraries that choose among tiles and depth splits.
 
@@ -361,6 +413,7 @@ def gpu_policy(
         cache_parts: parts of the shared cache, each of which serves its own multiprocessors.
         cluster: multiprocessors that fetch shared operands together.
         largest_tiles: whether tiles of 256 x 256 results are on the menu.
+        throttled_byte: of `throttled_byte_s`; None: memory takes nothing from the power limit.
     """
     tensor, menu = "amd" if maker == "amd" else "tensor", _BATCHED_TILES[batched_menu]
     limit, doublings, cost = LONG_ROWS[long_rows] if long_rows else (0, 1, None)
@@ -382,6 +435,8 @@ def gpu_policy(
     facts |= {f"cache_shares.{name}": fact for name, fact in shares.items()}
     if cost is not None:
         facts["long_row_s" if cost.unit == "s" else "long_row_cycles"] = cost
+    if throttled_byte is not None:
+        facts["throttled_byte_s"] = throttled_byte
     return Policy(
         style="eager",
         tile=(128, 128, 32),
@@ -410,6 +465,7 @@ def gpu_policy(
         long_row_s=cost.value if cost and cost.unit == "s" else 0.0,
         long_row_cycles=cost.value if cost and cost.unit == "cycle" else 0.0,
         long_row_doublings=doublings,
+        throttled_byte_s=throttled_byte.value if throttled_byte else 0.0,
         batch_blind=maker == "amd",
         batch_tuned=_TUNED_ATTENTION if maker == "amd" else (0, 0),
         bias_copied=maker == "amd" and not largest_tiles,

@@ -6,10 +6,11 @@ shared cache leaves; over nearer links it is what every tile fetches.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil, log2
 
 from anychip.arithmetic.recipe import IDENTITY, Recipe, Step, traced
-from anychip.blocks import MatrixEngine
+from anychip.blocks import DotUnit, MatrixEngine
 from anychip.chips import Chip
 from anychip.compile.demand import demand_of, element_bytes, operand_format
 from anychip.compile.fuse import Crossing
@@ -107,7 +108,31 @@ def contraction(
     demand = demand_of(chip, (form, *epilogue), tuple(items))
     fixed = _long_row_ticks(chip, form, problem)
     launches = 1 + len(copied) + (tiling.splits > 1)
-    return Nest("contract", accesses, buffers, tuple(items), demand, launches=launches, fixed_ticks=fixed)
+    beside = _power_ticks(chip, unit, problem, tiling, dict(demand.traffic_bytes))
+    return Nest(
+        "contract",
+        accesses,
+        buffers,
+        tuple(items),
+        demand,
+        launches=launches,
+        fixed_ticks=fixed,
+        beside_ticks=beside,
+    )
+
+
+def _power_ticks(
+    chip: Chip, unit: MatrixEngine, problem: Problem, tiling: Tiling, traffic: Mapping[str, int]
+) -> tuple[tuple[str, int], ...]:
+    """Time that the joules of a product take at the power limit: those of its multiply-adds, padding included,
+    and those of main memory."""
+    limit = unit.sustained.get(problem.format) if isinstance(unit, DotUnit) else None
+    if limit is None or not chip.policy.throttled_byte_s:
+        return ()
+    macs = tiling.tiles(problem) * tiling.m * tiling.n * tiling.depth(problem)
+    products = macs / (limit * chip.cores) * chip.clock_hz / chip.clock_of(unit)
+    moved = traffic.get(chip.load.links[0], 0) * chip.policy.throttled_byte_s * chip.clock_hz
+    return (("power limit", ceil(products + moved)),)
 
 
 def _long_row_ticks(chip: Chip, form: Contract, problem: Problem) -> tuple[tuple[str, int], ...]:

@@ -31,7 +31,6 @@ from anychip.chips.fitted import (
     LAUNCH_S,
     MATRIX_CORE,
     OPERAND_SHARES,
-    PAIRED_LANES,
     POWER_CYCLES,
     REGISTER_LOAD_BYTES_PER_CYCLE,
     SIMT,
@@ -41,6 +40,7 @@ from anychip.chips.fitted import (
     TENSOR_J_PER_FLOP,
     gpu_policy,
     sustained_macs,
+    throttled_byte_s,
 )
 from anychip.chips.sources import assumed, derived, published, recalled
 from anychip.facts import Fact
@@ -57,6 +57,7 @@ class Generation:
         title: of the architecture.
         compute_capability: by which CUDA libraries choose formats and kernels; None: not NVIDIA's.
         process_nm: as the maker names it.
+        power_nm: what joules of arithmetic go with, where that differs.
         lanes: fp32 operations.
         tensor: dense multiply-adds of the tensor or matrix cores with 16-bit operands; None without them.
         tensor_rates: speed of other operand formats there, relative to that.
@@ -69,8 +70,8 @@ class Generation:
         threads: that a multiprocessor holds.
         l2_parts: parts of the shared cache, each near to its own multiprocessors.
         cluster: multiprocessors of a thread block cluster that fetch shared operands once.
-        paired: whether half of the fp32 lanes are also the integer lanes, so that an SM reaches less of its
-            fp32 peak.
+        lane_reach: what an SM reaches of its fp32 peak, relative to those that issue multiply-adds every other
+            cycle; None: as much.
         batched_menu: which result tiles libraries have for batches on the vector pipes: 128 x 128 alone,
             flat ones too, or all.
         long_rows: which cost long sums have, a key of `LONG_ROWS`.
@@ -81,6 +82,7 @@ class Generation:
     title: str
     compute_capability: float | None = None
     process_nm: int
+    power_nm: float | None = None
     lanes: int
     tensor: int | None
     tensor_rates: Mapping[str, float] = field(default_factory=dict)
@@ -93,7 +95,7 @@ class Generation:
     threads: int = 2048
     l2_parts: int = 1
     cluster: int = 1
-    paired: bool = False
+    lane_reach: Fact | None = None
     batched_menu: Literal["square", "flat", "all"] = "square"
     long_rows: str | None = None
     cache_port_bytes: int = CACHE_PORT_BYTES_PER_CYCLE
@@ -199,6 +201,9 @@ def build(board: Board, generation: Generation, *, vendor: str, numerics: Numeri
             cache_parts=generation.l2_parts,
             cluster=generation.cluster,
             largest_tiles=generation.largest_tiles,
+            throttled_byte=throttled_byte_s(
+                limit_w=board.tdp_w, die_mm2=board.die_mm2 or generation.die_mm2, memory=board.memory
+            ),
         ),
         numerics=numerics,
         power=gpu_power(
@@ -281,7 +286,7 @@ def _matrix_engines(board: Board, generation: Generation) -> dict[str, Engine]:
                 **(TENSOR_CORE if generation.matrix_cores == "nvidia" else MATRIX_CORE),
             )
         )
-    reached = SIMT["efficiency"].scaled(PAIRED_LANES.value if generation.paired else 1.0)
+    reached = SIMT["efficiency"].scaled(generation.lane_reach.value if generation.lane_reach else 1.0)
     engines["fma"] = Engine(
         block=DotUnit.of(
             clock_hz=clock,
@@ -303,7 +308,7 @@ def _sustained(board: Board, generation: Generation, clock_hz: float, joules: Fa
     return sustained_macs(
         limit_w=board.tdp_w,
         die_mm2=board.die_mm2 or generation.die_mm2,
-        node_nm=generation.process_nm,
+        node_nm=generation.power_nm or generation.process_nm,
         cores=board.units,
         clock_hz=clock_hz,
         joules=joules,

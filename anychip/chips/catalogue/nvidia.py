@@ -13,6 +13,7 @@ from collections.abc import Callable
 from anychip.arithmetic import gpu as gpu_numerics
 from anychip.chips.catalogue.gpu import Board, Generation, Tera, build
 from anychip.chips.chip import Chip
+from anychip.chips.fitted import NM_OF_NVIDIA_4N, NM_OF_TSMC_16, PAIRED_LANES, SINGLE_ISSUE_LANES
 
 _OLD_SIMT = {"fp32": 1.0, "bf16": 1.0}
 _TENSOR = {"fp16": 1.0, "bf16": 1.0, "tf32": 0.5, "int8": 2.0}
@@ -22,6 +23,7 @@ PASCAL_HPC = Generation(
     title="Pascal GP100 whitepaper",
     compute_capability=6.0,
     process_nm=16,
+    power_nm=NM_OF_TSMC_16,
     lanes=64,
     tensor=None,
     simt_rates=_OLD_SIMT | {"fp16": 2.0, "fp64": 0.5},
@@ -35,6 +37,7 @@ PASCAL = Generation(
     title="Pascal GP104 whitepaper",
     compute_capability=6.1,
     process_nm=16,
+    power_nm=NM_OF_TSMC_16,
     lanes=128,
     special=32,
     tensor=None,
@@ -97,7 +100,7 @@ AMPERE = Generation(
     l1_kib=128,
     threads=1536,
     die_mm2=628,
-    paired=True,
+    lane_reach=PAIRED_LANES,
 )
 AMPERE_HALF = Generation(
     title="Ampere GA102 with tensor cores at half rate",
@@ -111,7 +114,7 @@ AMPERE_HALF = Generation(
     l1_kib=128,
     threads=1536,
     die_mm2=628,
-    paired=True,
+    lane_reach=PAIRED_LANES,
 )
 AMPERE_CONSUMER = dataclasses.replace(
     AMPERE_HALF,
@@ -122,6 +125,7 @@ ADA = Generation(
     title="Ada AD102 whitepaper",
     compute_capability=8.9,
     process_nm=4,
+    power_nm=NM_OF_NVIDIA_4N,
     lanes=128,
     tensor=512,
     tensor_rates=_TENSOR | _FP8,
@@ -130,7 +134,7 @@ ADA = Generation(
     l1_kib=128,
     threads=1536,
     die_mm2=609,
-    paired=True,
+    lane_reach=PAIRED_LANES,
 )
 ADA_HALF = dataclasses.replace(ADA, title="Ada AD102 with tensor cores at half rate", tensor=256)
 ADA_CONSUMER = dataclasses.replace(
@@ -142,6 +146,7 @@ HOPPER = Generation(
     title="Hopper GH100 whitepaper",
     compute_capability=9.0,
     process_nm=4,
+    power_nm=NM_OF_NVIDIA_4N,
     lanes=128,
     tensor=2048,
     tensor_rates=_TENSOR | _FP8 | {"fp64": 1 / 16},
@@ -151,7 +156,7 @@ HOPPER = Generation(
     l2_parts=2,
     cluster=2,
     die_mm2=814,
-    paired=True,
+    lane_reach=SINGLE_ISSUE_LANES,
 )
 BLACKWELL = Generation(
     title="Blackwell architecture brief",
@@ -166,7 +171,7 @@ BLACKWELL = Generation(
     l2_parts=2,
     cluster=2,
     die_mm2=1600,
-    paired=True,
+    lane_reach=PAIRED_LANES,
 )
 BLACKWELL_ULTRA = dataclasses.replace(
     BLACKWELL,
@@ -178,6 +183,7 @@ BLACKWELL_ULTRA = dataclasses.replace(
 BLACKWELL_CARD = dataclasses.replace(
     BLACKWELL,
     title="Blackwell GB202 whitepaper",
+    power_nm=NM_OF_NVIDIA_4N,
     compute_capability=12.0,
     tensor=512,
     simt_rates={"fp32": 1.0, "fp64": 1 / 64},
