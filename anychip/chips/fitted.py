@@ -58,7 +58,7 @@ SINGLE_ISSUE_LANES = _fact(
     "1",
     Source(
         "published",
-        "waynehacking8/blackwell-tensorcore-kernels@c289bde, results/bench.csv: cublasSgemm on H100 80GB HBM3, "
+        "waynehacking8/blackwell-tensorcore-kernels@c289bde, results/bench.csv: cublasSgemm on H100 SXM5, "
         "4,096: 54 and 8,192: 48 of 67 Tflop/s, less the 0.47 ms of set-up that its row of 512 shows",
         "2026-11-28",
     ),
@@ -192,7 +192,7 @@ SIMT_J_PER_FLOP = Fact(
 #: its 16 nm process: GP100 and GV100 hold 25 million transistors a square millimetre each.
 NM_OF_TSMC_16 = 12.0
 #: NVIDIA's 4N is of the 5 nm family; a die of 750 mm2 makes 55 Tflop/s of fp32 products with 300 W in it
-#: (RTX PRO 6000 Max-Q: waynehacking8/blackwell-tensorcore-kernels@c289bde, results/bench.csv, 4,096 and 8,192).
+#: (RTX PRO 6000 Max-Q: waynehacking8/blackwell-tensorcore-kernels@c289bde, results/bench.csv).
 NM_OF_NVIDIA_4N = 4.6
 TENSOR_J_PER_FLOP = _fact(
     1.6e-12,
@@ -219,8 +219,8 @@ STATIC_W_PER_MM2 = Fact(
 
 _DEVICES = Source(
     "derived",
-    "energy of memory devices a bit: HBM2 3.97 pJ, GDDR5 14 pJ (O'Connor et al., MICRO 2017), GDDR6 5.5 to 7.5 "
-    "(Jouppi et al., ISCA 2021); for HBM a third more for controllers, judged; newer kinds taken alike",
+    "energy of memory devices a bit: HBM2 3.97 pJ, GDDR5 14 pJ (O'Connor et al., MICRO 2017), GDDR6 5.5 to "
+    "7.5 pJ (Jouppi et al., ISCA 2021); for HBM a third more for controllers, judged; newer ones taken alike",
     _READ_ON,
 )
 _HBM_J = _fact(44e-12, "J/byte", _DEVICES, 31e-12, 56e-12)

@@ -60,8 +60,8 @@ class Policy:
         long_row_cycles: cycles of a core that every doubling beyond adds for each of its multiply-adds, where
             each core has a translation of its own.
         long_row_doublings: after which every access misses, so that nothing more is added.
-        throttled_byte_s: time by which a byte of main memory lengthens a product that the power limit decides:
-            both draw from it.
+        throttled_byte_s: time by which a byte of main memory lengthens a product that the power limit
+            decides: both draw from it.
         batch_blind: whether the library chooses the tiles of a batch as if it was one problem.
         batch_tuned: width of the heads and longest sequence of attention whose batches such a library was
             tuned for all the same, forward and backward.

@@ -124,8 +124,8 @@ def contraction(
 def _power_ticks(
     chip: Chip, unit: MatrixEngine, problem: Problem, tiling: Tiling, traffic: Mapping[str, int]
 ) -> tuple[tuple[str, int], ...]:
-    """Time that the joules of a product take at the power limit: those of its multiply-adds, padding included,
-    and those of main memory."""
+    """Time that the joules of a product take at the power limit: those of its multiply-adds, padding
+    included, and those of main memory."""
     limit = unit.sustained.get(problem.format) if isinstance(unit, DotUnit) else None
     if limit is None or not chip.policy.throttled_byte_s:
         return ()

@@ -70,8 +70,8 @@ class Generation:
         threads: that a multiprocessor holds.
         l2_parts: parts of the shared cache, each near to its own multiprocessors.
         cluster: multiprocessors of a thread block cluster that fetch shared operands once.
-        lane_reach: what an SM reaches of its fp32 peak, relative to those that issue multiply-adds every other
-            cycle; None: as much.
+        lane_reach: what an SM reaches of its fp32 peak, relative to those that issue multiply-adds every
+            other cycle; None: as much.
         batched_menu: which result tiles libraries have for batches on the vector pipes: 128 x 128 alone,
             flat ones too, or all.
         long_rows: which cost long sums have, a key of `LONG_ROWS`.

@@ -16,6 +16,7 @@ from statistics import fmean
 
 from anychip.errors import InvalidInput
 from anychip.products.validate.figures import figures, groups_of
+from anychip.products.validate.intervals import held
 from anychip.products.validate.question import REASONS
 from anychip.products.validate.report import Result
 
@@ -167,6 +168,10 @@ def _intervals(run: Run) -> str:
         ]
         for each in run.result.intervals
     ]
+    if rows:
+        spans = run.result.intervals
+        count = sum(each.rows for each in spans)
+        rows.append(["all of these", "", "", f"{100 * held(spans):.0f}", "", f"{count:,}"])
     names = ["class", "format", "measured / predicted", f"held on a {left} left out %", f"{left}s", "rows"]
     return _table(names, rows)
 

@@ -3,8 +3,8 @@
 Rows of one chip (or one model) share a bias, so an interval for the next chip has two parts: how far the
 biases of chips lie apart, and how far rows lie from the bias of theirs. The first is the variance of the
 biases with Student's quantile. Fewer than `_ENOUGH` chips say little about it: what they say is pooled with
-what the other classes of the same file say, as a scaled inverse chi-square prior with `_PRIOR` degrees of
-freedom; one chip borrows all of it.
+what the other classes of the same file and format say (the libraries of a format have biases in common), as a
+scaled inverse chi-square prior with `_PRIOR` degrees of freedom; one chip borrows all of it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SHARE = 0.8
 _FEWEST = 20
 #: Groups whose biases say enough by themselves; degrees of freedom that the pooled spread of biases has for
 #: fewer, and that spread where no other class has one (natural logarithm).
-_ENOUGH, _PRIOR, _USUAL = 4, 2, 0.1
+_ENOUGH, _PRIOR, _USUAL = 3, 2, 0.1
 _FAR = 3.0
 
 
@@ -73,16 +73,25 @@ def intervals(rows: Iterable[Measured], axis: str | None = None) -> list[Interva
     made: list[Interval] = []
     for key, groups in sorted(enough.items(), key=lambda item: item[0][1:]):
         others = [spread for other, spread in spreads.items() if other != key]
-        near = [spread for other, spread in spreads.items() if other != key and other[0] == key[0]]
+        near = [
+            spread
+            for other, spread in spreads.items()
+            if other != key and (other[0], other[2]) == (key[0], key[2])
+        ]
         pooled = median(near if len(near) > 2 else others or [_USUAL**2])
-        held = 0
+        inside = 0
         for name, errors in groups.items():
             low, high = span({other: mine for other, mine in groups.items() if other != name}, pooled)
-            held += sum(low <= error <= high for error in errors)
+            inside += sum(low <= error <= high for error in errors)
         low, high = span(groups, pooled)
         count = sum(map(len, groups.values()))
-        made.append(Interval(key[1], key[2], exp(low), exp(high), held / count, count, len(groups)))
+        made.append(Interval(key[1], key[2], exp(low), exp(high), inside / count, count, len(groups)))
     return made
+
+
+def held(spans: Sequence[Interval]) -> float:
+    """Share of the rows of all classes that lie in the intervals of the other chips or models."""
+    return sum(each.held * each.rows for each in spans) / sum(each.rows for each in spans)
 
 
 def span(groups: _Groups, pooled: float) -> tuple[float, float]:
