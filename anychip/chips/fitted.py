@@ -54,16 +54,17 @@ PAIRED_LANES = _fact(0.76, "1", _OWNERS, 0.67, 0.82)
 #: The same where 32 lanes of a scheduler take each of its issue slots for multiply-adds, so that loads and
 #: addresses cost some, but integers have lanes of their own.
 SINGLE_ISSUE_LANES = _fact(
-    0.88,
+    0.84,
     "1",
     Source(
         "published",
         "waynehacking8/blackwell-tensorcore-kernels@c289bde, results/bench.csv: cublasSgemm on H100 SXM5, "
-        "4,096: 54 and 8,192: 48 of 67 Tflop/s, less the 0.47 ms of set-up that its row of 512 shows",
+        "4,096: 54 and 8,192: 48 of 67 Tflop/s, less the 0.47 ms of set-up that its row of 512 shows; 0.92 and "
+        "0.82 of what older SMs reach there, long runs nearer to the second",
         "2026-11-28",
     ),
     0.8,
-    0.95,
+    0.92,
 )
 #: Parameters of the DotUnit of tensor cores.
 TENSOR_CORE = {
