@@ -208,9 +208,11 @@ class DotUnit(MatrixEngine):
 
     def tile_cycles(self, m: int, n: int, k: int, format_name: str) -> float:
         """Cycles of the products of one tile, not yet rounded to whole cycles."""
-        m, n, k = (
-            ceil_div(extent, granule) * granule for extent, granule in zip((m, n, k), self.tile, strict=True)
-        )
+        if self.tile != (1, 1, 1):
+            m, n, k = (
+                ceil_div(extent, granule) * granule
+                for extent, granule in zip((m, n, k), self.tile, strict=True)
+            )
         issued = m * n * k * (1 + self.operand_cost * (1 / m + 1 / n)) / self.efficiency
         cycles = issued / (self.native * self.rate(format_name))
         limit = self.sustained.get(format_name)

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from anychip.arithmetic import Numerics
@@ -147,6 +148,17 @@ class Chip:
 
     def multiplier(self, format_name: str) -> str:
         """Name of the engine that multiplies operands of a format fastest; the first if none takes it."""
+        name = self._multipliers.get(format_name)
+        if name is None:
+            name = self._multipliers[format_name] = self._fastest(format_name)
+        return name
+
+    @cached_property
+    def _multipliers(self) -> dict[str, str]:
+        """Answers of `multiplier` that were given before."""
+        return {}
+
+    def _fastest(self, format_name: str) -> str:
         best, name = 0.0, self.matrix_name
         for candidate, engine in self.engines.items():
             block = engine.block

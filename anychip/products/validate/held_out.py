@@ -14,7 +14,6 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import log
 from multiprocessing import get_context
 from typing import Any
 
@@ -31,8 +30,9 @@ from anychip.products.validate.search import Bounds, Vector, least
 #: Rows that a search looks at, taken evenly from every chip and class; at least so many of each. Chips and
 #: classes with more rows than `_ALIKE` weigh alike, those with fewer as much less as they have fewer.
 _SAMPLE, _FEWEST, _ALIKE = 100, 10, 33
-#: Where two chips have all rows there are, a search looks at them all.
-_ALL = 1000
+#: Products take more: which kernel a row is given jumps with the constants. Where two chips have all rows
+#: there are, a search looks at them all.
+_MORE, _ALL = 300, 1000
 #: Rows of all searches from which starting further processes pays.
 _WORTH_PROCESSES = 400
 
@@ -198,6 +198,7 @@ FAMILIES = (
             Constant("policy long_row_s pascal", catalogue.LONG_ROWS["pascal"][2], _MISSES),
             Constant("policy long_row_cycles later", catalogue.LONG_ROWS["later"][2], _CORE_MISSES),
         ),
+        _MORE,
     ),
     Family(
         "16-bit products on tensor cores", "NVIDIA", _MATMUL, frozenset({"fp16", "bf16"}),
@@ -217,6 +218,7 @@ FAMILIES = (
             Constant("policy cache_shares tensor", catalogue.CACHE_SHARES["amd"], _CACHE),
             Constant("policy long_row_s amd", catalogue.LONG_ROWS["amd"][2], _MISSES),
         ),
+        _MORE,
     ),
     Family(
         "streams and rows, NVIDIA", "NVIDIA", _STREAMS, frozenset({"fp32"}),
@@ -320,7 +322,7 @@ def searched(family: Family, rows: Sequence[Call]) -> dict[str, float]:
 
     def errors(values: Mapping[str, float]) -> Vector:
         replay = Replay(lambda chip: family.altered(catalogue_chip(chip), values))
-        return np.array([log(seconds_of(replay, row) / row.measured) for row in rows])
+        return np.array([seconds_of(replay, row) / row.measured - 1 for row in rows])
 
     groups: dict[tuple[str, str], int] = {}
     for row in rows:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
-#: Errors (natural logarithms) beyond which a row pulls with constant force, and beyond which with none.
+#: Errors beyond which a row pulls with constant force, and beyond which with none.
 _LINEAR, _OUTLIER = 0.04, 1.0
 #: Relative step of the numeric derivatives: wide, since the choice among tiles jumps.
 _STEP = 0.06
@@ -42,7 +42,7 @@ def least(
     """Constants for which the weighted mean of absolute errors is smallest.
 
     Args:
-        errors: logarithms of predicted over measured, one a row.
+        errors: predicted over measured, less one: what is reported; one a row.
         bounds: of every constant.
         weights: of the rows.
     """
