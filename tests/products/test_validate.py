@@ -179,6 +179,36 @@ def test_attention_and_layers_become_calls(tmp_path: Path) -> None:
     assert (call.op, call.shape) == ("linear", (1, 8 * 2048, 12288, 12288))
 
 
+def test_the_operators_of_a_layer_are_shown_summed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layer = "A100-SXM4-80GB x4,GPT-3 175B one layer"
+    path = file_of(
+        tmp_path,
+        f"{layer},prefill,8,2048,2048,W1_proj,fp16,17,s",
+        f"{layer},prefill,8,2048,2048,GeLU,fp16,0.5,s",
+        f"{layer},prefill,8,2048,2048,AllReduce_MHA,fp16,2.9,s",
+        f"{layer},prefill,4,2048,2048,GeLU,fp16,0.25,s",
+        f"{layer},decode,8,2048,3072,Softmax,fp16,0.017,s",
+        f"{layer},decode,8,2048,3072,Q_K_V,fp16,0.2,s",
+        name="layer.csv",
+        header="chip,model,phase,batch,input_len,context_len,op,dtype,measured_ms,source\n",
+    )
+    assert main(["--data", str(path), *(f"--{kind}={tmp_path / kind}" for kind in ("json", "csv"))]) == 0
+    assert "layer prefill, summed" in capsys.readouterr().out
+    content = json.loads((tmp_path / "json").read_text())
+    assert len(content["rows"]) == 5
+    prefill, decode = content["sums"]
+    first, second = (row for row in content["rows"] if row["line"] in (2, 3))
+    assert prefill["measured"] == pytest.approx(17.5e-3)
+    assert prefill["predicted"] == pytest.approx(first["predicted"] + second["predicted"])
+    # What is too short to count by itself is a part of the whole.
+    assert decode["measured"] == pytest.approx(0.217e-3) and not decode["short"]
+    assert decode["subject"].endswith("on 4, without collectives: 2 operators")
+    assert {each["kind"] for each in content["coverage"]} == {"layer prefill", "layer decode", "collectives"}
+    assert (tmp_path / "csv").read_text().count("summed") == 2
+
+
 def test_the_command_prints_tables_and_writes_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -115,7 +115,7 @@ def _run(run: Run) -> str:
 
 def _errors(run: Run) -> str:
     rows: list[list[str]] = []
-    for key, mine in groups_of(run.result.rows).items():
+    for key, mine in groups_of(run.result.shown).items():
         found = figures(mine)
         chips = groups_of(mine, "chip")
         each = ", ".join(f"{name[2]} {figures(own)['mape']:.1f}" for name, own in chips.items())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import fsum
 from statistics import fmean, median, quantiles
 
 from anychip.products.validate.question import REASONS, Excluded, Measured
@@ -34,6 +35,27 @@ def groups_of(rows: Iterable[Measured], *more: str) -> dict[tuple[str, ...], lis
             key = (row.kind, row.dtype, *(str(getattr(row, name)) for name in more))
             groups.setdefault(key, []).append(row)
     return {key: groups[key] for key in sorted(groups)}
+
+
+def summed(rows: Iterable[Measured]) -> list[Measured]:
+    """Parts of a whole as one row: the sum of predictions beside the sum of the same parts' measurements.
+
+    Parts too short to count by themselves count here, as part of what is long. One part alone is no sum.
+    """
+    wholes: dict[tuple[str, ...], list[Measured]] = {}
+    for row in rows:
+        if row.whole:
+            key = (row.file, row.kind, row.chip, row.dtype, row.family, row.metric, row.unit, row.whole)
+            wholes.setdefault(key, []).append(row)
+    return [
+        replace(
+            parts[0], kind=f"{parts[0].kind}, summed", subject=f"{parts[0].whole}: {len(parts)} operators",
+            metric=f"sum of {parts[0].metric}", measured=fsum(part.measured for part in parts),
+            predicted=fsum(part.predicted for part in parts), workload=None, whole="",
+            short=all(part.short for part in parts),
+        )
+        for parts in wholes.values() if len(parts) > 1
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ def read(file: str, row: Row, shortest_s: float) -> Call:
         said["call"], hidden, heads, shards, batch, 1 if decode else extent(row, "input_len"),
         extent(row, "context_len"),
     )  # fmt: skip
+    # Collectives never come here: a whole is what the chips compute, on both sides.
+    tokens = f"{batch}x{row['input_len']}, {row['context_len']} context"
+    whole = f"{row['model']} {row['phase']} {tokens}, on {shards}, without collectives"
     host = {"bmm": "matmul", "linear": "matmul", "gelu": "elementwise"}.get(op, op)
     measured_s = 1e-3 * number(row, "measured_ms")
     return Call(
@@ -32,6 +35,7 @@ def read(file: str, row: Row, shortest_s: float) -> Call:
         subject=f"{row['op']} {op} {'x'.join(map(str, shape))}", metric="latency", unit="s",
         measured=measured_s, short=measured_s < shortest_s, family=row["model"],
         workload=(op, row["dtype"], shape), op=op, shape=shape, host=host,
+        whole=whole,
     )  # fmt: skip
 
 

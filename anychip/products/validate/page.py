@@ -19,8 +19,8 @@ _COLOURS = ("#0b7285", "#c2410c", "#5f3dc4", "#2b8a3e", "#a61e4d", "#1864ab", "#
 
 def page_of(result: Result) -> str:
     """The whole page."""
-    groups = groups_of(result.rows)
-    counted = [row for mine in groups.values() for row in mine]
+    groups = groups_of(result.shown)
+    counted = [row for row in result.rows if not row.short]
     chips = sorted({row.chip for row in counted})
     colours = {chip: _COLOURS[number % len(_COLOURS)] for number, chip in enumerate(chips)}
     legend = " ".join(f'<b style="color:{colours[chip]}">{escape(chip)}</b>' for chip in chips)
@@ -39,7 +39,7 @@ def page_of(result: Result) -> str:
         f"<p>{len(counted):,} published measurements; {escape(result.how)}. Lines: equal, and 30 % off.</p>",
         f"<p>{legend}</p>",
         f'<div class="plots">{pictures}</div>',
-        _errors(result.rows),
+        _errors(result.shown),
         f"<h2>Chips ordered as measured, where more than 10 % apart</h2><ul>{orders}</ul>",
         _spans(result.intervals),
         _covered(result),

@@ -41,6 +41,8 @@ class Question:
         rate: whether a greater number is faster.
         short: so short that it says more about clocks than about chips: replayed, not counted in errors.
         workload: what is asked, the same on every chip; rows that share it rank chips.
+        whole: what this is a part of, for people: parts of one whole on one chip are shown summed, too; empty
+            for rows that stand alone.
     """
 
     file: str
@@ -56,6 +58,7 @@ class Question:
     rate: bool = False
     short: bool = False
     workload: Hashable = field(default=None, repr=False)
+    whole: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

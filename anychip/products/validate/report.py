@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from anychip.products.validate.figures import Coverage, coverage, figures, groups_of
+from anychip.products.validate.figures import Coverage, coverage, figures, groups_of, summed
 from anychip.products.validate.intervals import Interval, held, intervals
 from anychip.products.validate.question import REASONS, Broken, Excluded, Measured, Question
 from anychip.products.validate.ranking import Ranking, rankings
@@ -20,7 +20,7 @@ from anychip.products.validate.ranking import Ranking, rankings
 #: Share of a class's rows that should be replayed.
 _ENOUGH = 0.9
 _WORST = 8
-_COLUMNS = tuple(each.name for each in fields(Question) if each.name != "workload")
+_COLUMNS = tuple(each.name for each in fields(Question) if each.name not in ("workload", "whole"))
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,16 @@ class Result:
     unknown: Sequence[str]
     axis: str | None = None
     without: int = 0
+
+    @property
+    def sums(self) -> list[Measured]:
+        """Wholes of which the rows are parts; in no search, interval or order of chips."""
+        return summed(self.rows)
+
+    @property
+    def shown(self) -> list[Measured]:
+        """Whatever has errors to show: rows, and wholes of which they are parts."""
+        return [*self.rows, *self.sums]
 
     @property
     def coverage(self) -> list[Coverage]:
@@ -74,7 +84,7 @@ def show(result: Result, console: Console) -> None:
     if result.without:
         console.print(f"{result.without:,} rows name no model: --leave-one-chip-out predicts them")
     table = _table("class", "dtype", "chip", *_FIGURES)
-    for key, mine in groups_of(result.rows).items():
+    for key, mine in groups_of(result.shown).items():
         _add(table, (*key, "all"), mine, bold=True)
         by_chip = groups_of(mine, "chip")
         for name, own in by_chip.items():
@@ -107,7 +117,7 @@ def _add(table: Table, names: Sequence[str], rows: Sequence[Measured], *, bold: 
 
 
 def _show_models(result: Result, console: Console) -> None:
-    named = [row for row in result.rows if row.family]
+    named = [row for row in result.shown if row.family]
     if not named:
         return
     console.print("\nby model", style="bold")
@@ -176,11 +186,11 @@ def _show_coverage(result: Result, console: Console) -> None:
 
 
 def csv_of(result: Result) -> str:
-    """Every row with its prediction."""
+    """Every row with its prediction, then sums of rows."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow((*_COLUMNS, "predicted", "error"))
-    for row in result.rows:
+    for row in result.shown:
         cells = [getattr(row, name) for name in _COLUMNS]
         writer.writerow((*cells, repr(row.predicted), f"{row.error:.6f}"))
     return text.getvalue()
@@ -188,13 +198,18 @@ def csv_of(result: Result) -> str:
 
 def json_of(result: Result) -> dict[str, Any]:
     """Every row and every figure."""
-    groups = groups_of(result.rows)
+    groups = groups_of(result.shown)
+    rows, sums = (
+        [
+            {name: getattr(row, name) for name in _COLUMNS} | {"predicted": row.predicted, "error": row.error}
+            for row in listed
+        ]
+        for listed in (result.rows, result.sums)
+    )
     return {
         "how": result.how,
-        "rows": [
-            {name: getattr(row, name) for name in _COLUMNS} | {"predicted": row.predicted, "error": row.error}
-            for row in result.rows
-        ],
+        "rows": rows,
+        "sums": sums,
         "figures": [
             {"class": key[0], "dtype": key[1], "chip": chip} | figures(mine)
             for key, whole in groups.items()
