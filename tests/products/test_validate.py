@@ -87,6 +87,13 @@ def test_rows_are_excluded_with_a_reason_or_broken_with_a_column(tmp_path: Path)
             "T4,erfinv,1,64,64,64,fp32,1.0,x,p,m,s",
             "T4,linear,1,64,64,64,fp12,1.0,x,p,m,s",
             "T4,linear,1,64",
+            "T4,linear,1,64,64,,fp32,1.0,x,p,m,s",
+            "T4,linear,1,64,64.0, 6.4e1 ,FP32,1e-1,x,p,m,s",
+            "T4,linear,1,64,64,64,fp32,1.0,x,p,mean of 5, no cache,s",
+            "T4,linear,1,64,64,64,fp32,1.0,x,p,,s",
+            ",linear,1,64,64,64,fp32,1.0,x,p,m,s",
+            "T4,,1,64,64,64,fp32,1.0,x,p,m,s",
+            "T4,linear,1,64,64,64,fp32,1e-320,x,p,m,s",
         )
     )
     assert [(out.line, out.reason, out.because) for out in found.excluded] == [
@@ -98,10 +105,17 @@ def test_rows_are_excluded_with_a_reason_or_broken_with_a_column(tmp_path: Path)
         'gpu_ops.csv: line 4, column k: "sixty" is not a number',
         "gpu_ops.csv: line 5, column measured_ms: -1.0 is impossible; it must be > 0",
         "gpu_ops.csv: line 6, column n: 0 is impossible; it must be 1 or more",
-        'gpu_ops.csv: line 9, column measured_ms: "" is not a number',
+        "gpu_ops.csv: line 9, column measured_ms: it is empty",
+        "gpu_ops.csv: line 10, column k: it is empty",
+        'gpu_ops.csv: line 12, column 13: "s" stands under no column; quote fields with commas in them',
+        "gpu_ops.csv: line 13, column method: it is empty",
+        "gpu_ops.csv: line 14, column chip: it is empty",
+        "gpu_ops.csv: line 15, column op: it is empty",
+        "gpu_ops.csv: line 16, column measured_ms: 1e-320 is impossible; nothing is as small",
     ]
-    (short,) = found.questions
+    short, loose = found.questions
     assert short.short and short.line == 3
+    assert isinstance(loose, Call) and (loose.shape, loose.format) == ((1, 64, 64, 64), "fp32")
 
 
 def test_every_rule_of_the_mapping_file_is_well_formed() -> None:
@@ -147,7 +161,18 @@ def test_files_are_told_by_their_columns(tmp_path: Path) -> None:
     file_of(tmp_path)
     known, unknown = files_of(tmp_path)
     assert [(path.name, kind.name) for path, kind in known] == [("gpu_ops.csv", "operators")]
-    assert unknown == [other]
+    assert unknown == ["other.csv"]
+    (tmp_path / "excel.csv").write_bytes(HEADER.encode("utf-16"))
+    twice = file_of(tmp_path, header=HEADER.replace("source", "chip"), name="twice.csv")
+    assert files_of(tmp_path)[1] == [
+        "excel.csv: no text in UTF-8; save it as CSV in UTF-8",
+        "other.csv",
+        "twice.csv: column chip stands more than once in line 1",
+    ]
+    with pytest.raises(InvalidInput, match="column chip stands more than once"):
+        files_of(twice)
+    with pytest.raises(InvalidInput, match=r"empty.csv: it is empty, which is of no kind that is known"):
+        files_of(file_of(tmp_path, header="", name="empty.csv"))
     with pytest.raises(InvalidInput, match="No such file"):
         files_of(tmp_path / "absent.csv")
 
@@ -226,8 +251,14 @@ def test_the_command_prints_tables_and_writes_files(
 
 def test_a_file_without_any_row_to_replay_says_why(tmp_path: Path) -> None:
     path = file_of(tmp_path, "NOCHIP,linear,1,64,64,64,fp32,1.0,x,p,m,s")
-    with pytest.raises(AnychipError, match=r"gpu_ops.csv: no row can be replayed: chip NOCHIP"):
+    with pytest.raises(AnychipError, match=r"gpu_ops.csv: none of 1 rows can be replayed: 1 x chip NOCHIP"):
         main(["--data", str(path)])
+    with pytest.raises(
+        InvalidInput, match=r"gpu_ops.csv: no row to replay: there is only the line of column"
+    ):
+        main(["--data", str(file_of(tmp_path))])
+    with pytest.raises(InvalidInput, match=r"--shortest-us nan: give microseconds, 0 or more"):
+        main(["--data", str(path), "--shortest-us", "nan"])
 
 
 @pytest.mark.parametrize(
@@ -360,6 +391,20 @@ def test_leaving_a_model_out_predicts_the_rows_that_name_one(tmp_path: Path) -> 
     assert (len(done.rows), done.without) == (8, 1)
 
 
+def test_constants_of_the_catalogue_are_never_called_unseen(tmp_path: Path) -> None:
+    """Leaving the only chip out leaves nothing to search on; the other chip's format says nothing either."""
+    rows = [f"T4,gelu,1,{size},1024,,fp32,{size / 2e4},x,p,m,s" for size in (4096, 16384)]
+    one = file_of(tmp_path, *rows)
+    result = validated([(kind, reading(file, kind, 1e-6)) for file, kind in files_of(one)[0]], "chip", print)
+    assert (result.kept, result.how) == (2, "constants of the catalogue")
+    more = file_of(tmp_path, *rows, "A100-SXM4-80GB,linear,1,4096,4096,4096,fp16,0.6,x,p,kernel,s")
+    result = validated([(kind, reading(file, kind, 1e-6)) for file, kind in files_of(more)[0]], "chip", print)
+    assert result.kept == 3
+    more = file_of(tmp_path, *rows, "A40,gelu,1,4096,4096,,fp32,0.4,x,p,kernel,s")
+    result = validated([(kind, reading(file, kind, 1e-6)) for file, kind in files_of(more)[0]], "chip", print)
+    assert (result.kept, result.how) == (0, "no constant ever saw the row's chip")
+
+
 def test_ranking_counts_pairs_that_differ_and_what_choosing_wrongly_costs() -> None:
     rows = [_measured("t4", 1, 1.0, 1.0), _measured("l4", 1, 2.0, 0.9), _measured("v100", 1, 2.05, 3.0)]
     orders = {order.of: order for order in rankings(rows)}
@@ -419,9 +464,28 @@ def test_searches_in_other_processes_find_the_same_constants(
 
 
 def test_files_of_spreadsheets_are_read(tmp_path: Path) -> None:
-    """A byte order mark, spaces beside column names, and lines that end as on Windows."""
+    """A byte order mark, spaces beside names and fields, lines that end as on Windows, other delimiters."""
     path = tmp_path / "gpu_ops.csv"
     text = HEADER.replace(",op,", ", op ,") + "T4,softmax,1,4096,1024,,fp32,0.2,x,p,kernel,s\n"
     path.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
     (question,) = read(path).questions
     assert (question.chip, question.kind) == ("t4", "softmax")
+    for delimiter in ";\t":
+        path.write_text("\n" + text.replace(",", f" {delimiter} "))
+        (same,) = read(path).questions
+        assert (same.subject, same.line) == (question.subject, 3)
+    # A letter of another encoding in a remark is no reason to lose the row; a quote that never ends is.
+    path.write_bytes(text.encode() + "T4,softmax,1,64,1024,,fp32,0.2,x,p,kernel,Müller\n".encode("latin-1"))
+    assert len(read(path).questions) == 2
+    path.write_text(text + 'T4,"' + "x" * 200_000)
+    with pytest.raises(InvalidInput, match=r"gpu_ops.csv: line 3: field larger than field limit"):
+        read(path)
+
+
+def test_rows_that_repeat_another_count_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = "T4,softmax,1,4096,1024,,fp32,0.2,x,p,kernel,s"
+    path = file_of(tmp_path, row, row, row.replace("0.2", "0.21"))
+    found = read(path)
+    assert [each.line for each in found.questions] == [2, 4] and found.repeated == 1
+    assert main(["--data", str(path)]) == 0
+    assert "1 rows repeat an earlier one in every column" in capsys.readouterr().out

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
@@ -21,7 +22,7 @@ from anychip.products.validate.constants import constants, markdown
 from anychip.products.validate.document import Run, check, renewed
 from anychip.products.validate.flow import AXES, validated
 from anychip.products.validate.kinds import files_of, reading
-from anychip.products.validate.report import csv_of, json_of, show
+from anychip.products.validate.report import Result, csv_of, json_of, show
 from anychip.profile.writing import check_writable, write_text
 
 _EPILOG = """\
@@ -35,6 +36,10 @@ Kinds of files are told by their columns. Every row is replayed, or counted with
 broken: then its column is named and the rest is still done. Times shorter than --shortest-us say more about
 clocks than about chips: they are replayed, but not counted in errors.
 """
+
+
+#: Told where nothing could be replayed.
+_REASONS = 3
 
 
 def main(argv: Sequence[str]) -> int:
@@ -78,6 +83,8 @@ def main(argv: Sequence[str]) -> int:
         raise InvalidInput("anychip validate: give measurements with --data; see `anychip validate --help`")
     if options.leave_one_chip_out and options.leave_one_model_out:
         raise InvalidInput("--leave-one-chip-out and --leave-one-model-out: give one of them at a time")
+    if not options.shortest_us >= 0:
+        raise InvalidInput(f"--shortest-us {options.shortest_us:g}: give microseconds, 0 or more")
     for path in filter(None, (options.json, options.csv, options.html, options.document, options.intervals)):
         check_writable(path)
     axis = next((axis for axis in AXES if getattr(options, f"leave_one_{axis}_out")), None)
@@ -95,12 +102,11 @@ def main(argv: Sequence[str]) -> int:
             readings,
             axis,
             lambda what: progress.update(task, description=what),
-            [path.name for path in others],
+            others,
             options.only,
         )
     if not result.rows:
-        reasons = [out.because for out in result.excluded[:3]] + [str(each) for each in result.broken[:3]]
-        raise InvalidInput(f"{options.data}: no row can be replayed: {'; '.join(reasons) or 'it has none'}")
+        raise InvalidInput(f"{options.data}: {_why_none(result)}")
     show(result, Console(width=None if sys.stdout.isatty() else 100, highlight=False))
     if options.json is not None:
         write_text(options.json, (json.dumps(json_of(result), indent=1) + "\n",))
@@ -124,6 +130,18 @@ def main(argv: Sequence[str]) -> int:
         }
         write_text(options.intervals, (json.dumps(known, indent=1) + "\n",))
     return 0
+
+
+def _why_none(result: Result) -> str:
+    """Why no row was replayed, the most frequent reasons first."""
+    if result.without:
+        return f"none of {result.without:,} rows names a model; --leave-one-chip-out predicts them"
+    whys = Counter(out.because for out in result.excluded).most_common(_REASONS)
+    reasons = [f"{count:,} x {why}" for why, count in whys] + [str(each) for each in result.broken[:_REASONS]]
+    if not reasons:
+        return "no row to replay: there is only the line of column names"
+    total = len(result.excluded) + len(result.broken)
+    return f"none of {total:,} rows can be replayed: {'; '.join(reasons)}"
 
 
 def _page(path: Path) -> str:

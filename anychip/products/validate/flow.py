@@ -12,6 +12,7 @@ from anychip.errors import InvalidInput
 from anychip.products.validate.held_out import searched_ahead, searched_gpu
 from anychip.products.validate.question import (
     FileKind,
+    Found,
     Measured,
     Question,
     Reading,
@@ -47,6 +48,7 @@ def validated(
         InvalidInput: a pattern fits no class.
     """
     rows: list[Measured] = []
+    kept = 0
     excluded = [each for _, reading in readings for each in reading.excluded]
     broken = [each for _, reading in readings for each in reading.broken]
     every = [question for _, reading in readings for question in reading.questions]
@@ -60,7 +62,9 @@ def validated(
     ahead = [(job.rest, job.asked) for job in jobs if searched_gpu in job.searches]
     with searched_ahead(ahead):
         for job in jobs:
-            chip_of = _chips_from(job, lambda what, part=job.part: tell(f"{what}, without {part}"))
+            found = job.found(lambda what, part=job.part: tell(f"{what}, without {part}"))
+            chip_of = _chips_from(found)
+            kept += sum(not any(each.decides(row) for each in found) for row in job.asked)
             for kind, questions in job.mine:
                 tell(f"{kind.name}: {len(questions):,} rows")
                 done, out = kind.predict(questions, chip_of)
@@ -68,9 +72,15 @@ def validated(
                 excluded += out
     # Rows of no model: nothing can be left out for them.
     without = 0 if axis is None else sum(not part_of(question, axis) for question in asked)
-    how = "constants of the catalogue" if axis is None else f"no constant ever saw the row's {axis}"
     return Result(
-        how, sorted(rows, key=lambda row: (row.file, row.line)), excluded, broken, unknown, axis, without
+        rows=sorted(rows, key=lambda row: (row.file, row.line)),
+        excluded=excluded,
+        broken=broken,
+        unknown=unknown,
+        repeated=sum(reading.repeated for _, reading in readings),
+        axis=axis,
+        without=without,
+        kept=0 if axis is None else kept,
     )
 
 
@@ -123,6 +133,10 @@ class _Job:
             return []
         return list(dict.fromkeys(kind.search for kind, _ in self.mine if kind.search is not None))
 
+    def found(self, tell: Tell) -> list[Found]:
+        """Constants found anew on the rows that remain."""
+        return [search(self.rest, self.asked, tell) for search in self.searches]
+
 
 def _label(question: Question) -> str:
     return f"{question.kind} {question.dtype}"
@@ -142,16 +156,15 @@ def _chosen(kinds: Iterable[str], questions: Iterable[Question], patterns: Seque
     return frozenset(chosen)
 
 
-def _chips_from(job: _Job, tell: Tell) -> Callable[[str], Chip]:
+def _chips_from(found: Sequence[Found]) -> Callable[[str], Chip]:
     """Chips of the catalogue with constants found on the rows that remain."""
-    changes = [search(job.rest, job.asked, tell) for search in job.searches]
     made: dict[str, Chip] = {}
 
     def chip_of(name: str) -> Chip:
         if name not in made:
             chip = catalogue_chip(name)
-            for change in changes:
-                chip = change(chip)
+            for each in found:
+                chip = each.change(chip)
             made[name] = chip
         return made[name]
 

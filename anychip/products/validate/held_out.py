@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from anychip.chips import Chip, Engine
 from anychip.chips import fitted as catalogue
 from anychip.facts import Fact
 from anychip.products.validate.operators import Call, Replay, seconds_of
-from anychip.products.validate.question import Question, Tell, catalogue_chip
+from anychip.products.validate.question import Found, Question, Tell, catalogue_chip
 from anychip.products.validate.search import Bounds, Vector, least
 
 #: Rows that a search looks at, taken evenly from every chip and class; at least so many of each. Chips and
@@ -239,7 +239,7 @@ FAMILIES = (
 )  # fmt: skip
 
 
-def searched_gpu(rows: Sequence[Question], asked: Sequence[Question], tell: Tell) -> Callable[[Chip], Chip]:
+def searched_gpu(rows: Sequence[Question], asked: Sequence[Question], tell: Tell) -> Found:
     """GPU constants of each family found again on the operators among `rows`; others keep theirs.
 
     Args:
@@ -258,7 +258,15 @@ def searched_gpu(rows: Sequence[Question], asked: Sequence[Question], tell: Tell
                 chip = family.altered(chip, values)
         return chip
 
-    return altered
+    def decides(row: Question) -> bool:
+        chip = catalogue_chip(row.chip)
+        of_vendor = [each for each in FAMILIES if chip.kind == "gpu" and chip.vendor == each.vendor]
+        # Whole models, and what has no constants of its own, are made of all of the vendor's.
+        own = [each for each in of_vendor if row.kind in each.kinds and row.dtype in each.dtypes]
+        names = {family.name for family, _ in found}
+        return any(each.name in names for each in own or of_vendor)
+
+    return Found(altered, decides)
 
 
 def _samples(rows: Sequence[Question], asked: Sequence[Question]) -> list[tuple[Family, list[Call]]]:

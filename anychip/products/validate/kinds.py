@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 
 from anychip.errors import InvalidInput
-from anychip.products.published_rows import published_rows
+from anychip.products.published_rows import BEYOND, published_columns, published_rows
 from anychip.products.validate import (
     attention,
     kernels,
@@ -30,6 +29,7 @@ from anychip.products.validate.question import (
     Reading,
 )
 
+_ADVICE = "give a file or folder with --data"
 #: Every kind; where the columns of several are there, the first holds.
 KINDS: tuple[FileKind, ...] = (
     FileKind("operators", operators.COLUMNS, operators.read, operators.predict, searched_gpu),
@@ -49,48 +49,43 @@ KINDS: tuple[FileKind, ...] = (
 )
 
 
-def files_of(data: Path) -> tuple[list[tuple[Path, FileKind]], list[Path]]:
-    """Files of a folder (or one file) with their kinds, and those that are of no kind.
+def files_of(data: Path) -> tuple[list[tuple[Path, FileKind]], list[str]]:
+    """Files of a folder (or one file) with their kinds, and names of those that are of no kind.
 
     Raises:
         InvalidInput: nothing can be read, or a file that was named is of no kind.
     """
     if not data.is_dir():
-        kind = kind_of(data)
+        columns = published_columns(data, _ADVICE)
+        kind = kind_of(columns)
         if kind is None:
-            raise InvalidInput(
-                f"{data}: columns {', '.join(_columns(data)) or 'none'} are of no kind that is known; "
-                f"nearest is {_nearest(_columns(data))}"
-            )
+            named = f"columns {', '.join(columns)} are" if columns else "it is empty, which is"
+            raise InvalidInput(f"{data}: {named} of no kind that is known; nearest is {_nearest(columns)}")
         return [(data, kind)], []
     known: list[tuple[Path, FileKind]] = []
-    others: list[Path] = []
-    for path in sorted(data.glob("*.csv")):
-        kind = kind_of(path)
+    others: list[str] = []
+    for path in sorted(each for each in data.iterdir() if each.suffix.casefold() == ".csv"):
+        # One bad file among many does not cost the others.
+        try:
+            kind = kind_of(published_columns(path, _ADVICE))
+        except InvalidInput as error:
+            others.append(str(error).removeprefix(f"{data}/"))
+            continue
         if kind is None:
-            others.append(path)
+            others.append(path.name)
         else:
             known.append((path, kind))
     if not known:
         kinds = "; ".join(f"{kind.name}: {', '.join(kind.columns)}" for kind in KINDS)
-        raise InvalidInput(f"{data}: no file of measurements in it; kinds and their columns: {kinds}")
+        seen = f" ({'; '.join(others)})" if others else ""
+        raise InvalidInput(f"{data}: no file of measurements in it{seen}; kinds and their columns: {kinds}")
     return known, others
 
 
-def kind_of(path: Path) -> FileKind | None:
-    """The kind of a file, None if its columns are of none."""
-    columns = set(_columns(path))
-    return next((kind for kind in KINDS if columns.issuperset(kind.columns)), None)
-
-
-def _columns(path: Path) -> list[str]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return [name.strip() for name in next(csv.reader(file), [])]
-    except OSError as error:
-        raise InvalidInput(f"{path}: {error.strerror}; give a file or folder with --data") from error
-    except UnicodeDecodeError:
-        raise InvalidInput(f"{path}: not a text file; give CSV files with --data") from None
+def kind_of(columns: Iterable[str]) -> FileKind | None:
+    """The kind of a file with these columns, None if they are of none."""
+    have = set(columns)
+    return next((kind for kind in KINDS if have.issuperset(kind.columns)), None)
 
 
 def _nearest(columns: Iterable[str]) -> str:
@@ -101,13 +96,23 @@ def _nearest(columns: Iterable[str]) -> str:
 
 
 def reading(path: Path, kind: FileKind, shortest_s: float) -> Reading:
-    """Every row of a file: a question, an exclusion, or broken."""
+    """Every row of a file: a question, an exclusion, broken, or another one's exact repetition."""
     questions: list[Question] = []
     excluded: list[Excluded] = []
     broken: list[Broken] = []
-    for row in published_rows(path, kind.columns, "give it with --data"):
+    seen: set[tuple[str, ...]] = set()
+    repeated = 0
+    for row in published_rows(path, kind.columns, _ADVICE):
         line = int(row["line"])
+        fields = tuple(text for name, text in row.items() if name != "line")
+        if fields in seen:
+            repeated += 1
+            continue
+        seen.add(fields)
         try:
+            if BEYOND in row:
+                complaint = f'"{row[BEYOND]}" stands under no column; quote fields with commas in them'
+                raise BrokenRow(f"{len(row) - 1}", complaint)
             questions.append(kind.read(path.name, row, shortest_s))
         except Out as out:
             where = out.kind or f"{kind.name} of no class"
@@ -116,4 +121,4 @@ def reading(path: Path, kind: FileKind, shortest_s: float) -> Reading:
             broken.append(Broken(path.name, line, error.column, error.complaint))
     if kind.review is not None:
         questions = kind.review(questions)
-    return Reading(questions, excluded, broken)
+    return Reading(questions, excluded, broken, repeated)

@@ -9,7 +9,7 @@ from the catalogue's values.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple, cast
@@ -26,7 +26,7 @@ from anychip.operators import Collective
 from anychip.products.validate.neuron import CALLS, OVER, Served, aging
 from anychip.products.validate.neuron_calls import Recorded, Work
 from anychip.products.validate.neuron_contradictions import CONTRADICTED
-from anychip.products.validate.question import Question, Tell, catalogue_chip
+from anychip.products.validate.question import NOTHING_FOUND, Found, Question, Tell, catalogue_chip
 
 #: Efficiencies at which engines are simulated, and those between which the search chooses.
 _TENSOR, _VECTOR = (0.5, 0.7, 1.0), (0.65, 0.8, 1.0)
@@ -77,7 +77,7 @@ _known: dict[tuple[str, Work], _Features] = {}
 _chips: dict[tuple[str, float, float], Chip] = {}
 
 
-def searched(rows: Sequence[Question], asked: Sequence[Question], tell: Tell) -> Callable[[Chip], Chip]:
+def searched(rows: Sequence[Question], asked: Sequence[Question], tell: Tell) -> Found:
     """Constants found on the rows that remain, put into every chip whose policy has them."""
     mine = [
         row
@@ -95,10 +95,13 @@ def searched(rows: Sequence[Question], asked: Sequence[Question], tell: Tell) ->
         and not (OVER in row.kind and row.work.phase == "decode")
     ]
     if len(mine) < 2 * len(LINEAR):
-        return lambda chip: chip
+        return NOTHING_FOUND
     tell(f"Neuron, {len({row.family for row in mine})} models")
     constants = found(mine)
-    return lambda chip: with_constants(chip, constants)
+    return Found(
+        lambda chip: with_constants(chip, constants),
+        lambda row: isinstance(row, Served) and catalogue_chip(row.chip).policy.exchange is not None,
+    )
 
 
 def found(rows: Sequence[Served]) -> Constants:

@@ -17,6 +17,7 @@ from anychip.errors import AnychipError, NotModelled
 from anychip.operators import Form
 from anychip.products.validate.mapping import settled
 from anychip.products.validate.question import (
+    BrokenRow,
     ChipOf,
     Excluded,
     Measured,
@@ -27,6 +28,7 @@ from anychip.products.validate.question import (
     catalogue_chip,
     extent,
     number,
+    text,
 )
 from anychip.programs.graph import Node, View
 from anychip.simulate import Player
@@ -34,6 +36,7 @@ from anychip.simulate import Player
 #: Of a file of this kind.
 COLUMNS = ("chip", "op", "batch", "m", "n", "k", "dtype", "measured_ms", "method")
 
+_PRODUCTS = ("linear", "product", "bmm", "matmul")
 #: Rows of a vocabulary where a row names none: only the rows that are picked move.
 _VOCABULARY = 32_000
 _PLAIN = "gelu relu tanh sigmoid silu exp log sqrt rsqrt reciprocal neg abs sin cos erf clone".split()
@@ -59,8 +62,11 @@ def format_on(chip_name: str, dtype: str, kind: str) -> str:
     """The catalogue's name of a row's format on the chip of the row.
 
     Raises:
+        BrokenRow: none is named.
         Out: no format is called so, or the chip multiplies no such one.
     """
+    if not dtype:
+        raise BrokenRow("dtype", "it is empty")
     name = _FORMATS.get(dtype.casefold())
     if name is None:
         raise Out("software", f"format {dtype}: no call for it", kind)
@@ -212,12 +218,12 @@ def read(file: str, row: Row, shortest_s: float) -> Call:
     said = settled("operators", row)
     op, kind = said.get("call", ""), said.get("class", "other operators")
     if not op:
-        raise Out("workload", f"operator {row['op']}: no rule names its call", kind)
+        raise Out("workload", f"operator {text(row, 'op')}: no rule names its call", kind)
     measured_s = 1e-3 * number(row, "measured_ms")
-    shape = (
-        extent(row, "batch", otherwise=1), extent(row, "m", otherwise=1),
-        extent(row, "n", otherwise=1), extent(row, "k", otherwise=1),
-    )  # fmt: skip
+    # Only products sum over something.
+    depth = extent(row, "k") if op.startswith(_PRODUCTS) else extent(row, "k", otherwise=1)
+    shape = (extent(row, "batch", otherwise=1), extent(row, "m"), extent(row, "n"), depth)
+    text(row, "method")
     chip = chip_named(said.get("chip", row["chip"]), kind)
     name = format_on(chip, row["dtype"], kind)
     try:
@@ -236,8 +242,11 @@ def chip_named(name: str, kind: str) -> str:
     """The catalogue's name of a chip.
 
     Raises:
+        BrokenRow: there is no name.
         Out: it is not in the catalogue.
     """
+    if not name:
+        raise BrokenRow("chip", "it is empty")
     try:
         return catalogue_chip(name.casefold()).name
     except AnychipError:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +19,11 @@ from anychip.chips import Chip
 from anychip.products.validate.mapping import settled
 from anychip.products.validate.operators import chip_named
 from anychip.products.validate.question import (
+    NOTHING_FOUND,
     BrokenRow,
     ChipOf,
     Excluded,
+    Found,
     Measured,
     Out,
     Question,
@@ -182,7 +184,7 @@ def predict(
     return done, left
 
 
-def searched(rows: Sequence[Question], asked: Sequence[Question], tell: Tell) -> Callable[[Chip], Chip]:
+def searched(rows: Sequence[Question], asked: Sequence[Question], tell: Tell) -> Found:
     """Base, joules per byte and joules per flop of GPUs found again: least mean absolute percentage error.
 
     The search does not start from the catalogue's values: the model is linear in the three constants, so
@@ -190,12 +192,15 @@ def searched(rows: Sequence[Question], asked: Sequence[Question], tell: Tell) ->
     """
     mine = [row for row in rows if isinstance(row, Drawn) and catalogue_chip(row.chip).kind == "gpu"]
     if len(mine) < len(PARTS):
-        return lambda chip: chip
+        return NOTHING_FOUND
     tell(f"power, {len({row.chip for row in mine})} chips")
     shares = np.array([parts_of(catalogue_chip(row.chip), row) for row in mine])
     measured = np.array([row.measured for row in mine])
     factors = _least_absolute(shares / measured[:, None])
-    return lambda chip: _with_power(chip, factors)
+    return Found(
+        lambda chip: _with_power(chip, factors),
+        lambda row: isinstance(row, Drawn) and catalogue_chip(row.chip).kind == "gpu",
+    )
 
 
 def _least_absolute(relative: np.ndarray) -> np.ndarray:

@@ -137,19 +137,42 @@ class Out(Exception):
 
 
 class Reading(NamedTuple):
-    """All rows of a file, sorted."""
+    """All rows of a file, sorted.
+
+    Args:
+        questions: rows that can be predicted.
+        excluded: rows with a reason.
+        broken: rows that cannot be read.
+        repeated: rows equal to an earlier one in every column: the same measurement, which counts once.
+    """
 
     questions: list[Question]
     excluded: list[Excluded]
     broken: list[Broken]
+    repeated: int = 0
 
 
 ChipOf = Callable[[str], Chip]
 #: Tells the user what is being done.
 Tell = Callable[[str], None]
-#: From the rows that remain, and those that will be predicted, a change to chips: constants found without the
-#: rows that were left out.
-Search = Callable[[Sequence[Question], Sequence[Question], Tell], Callable[[Chip], Chip]]
+
+
+class Found(NamedTuple):
+    """What a search found on the rows that remain.
+
+    Args:
+        change: puts the constants into a chip.
+        decides: whether constants behind a row are among them; others keep the catalogue's.
+    """
+
+    change: Callable[[Chip], Chip]
+    decides: Callable[[Question], bool]
+
+
+#: Of a search without rows.
+NOTHING_FOUND = Found(lambda chip: chip, lambda row: False)
+#: From the rows that remain, and those that will be predicted, constants found without the rows left out.
+Search = Callable[[Sequence[Question], Sequence[Question], Tell], Found]
 Row = Mapping[str, str]
 
 
@@ -179,14 +202,32 @@ def catalogue_chip(name: str) -> Chip:
     return chips.by_name(name)
 
 
+#: Beyond any figure of a chip in any unit.
+_SMALLEST, _GREATEST = 1e-15, 1e18
+
+
+def text(row: Row, column: str) -> str:
+    """What stands in a column that nothing can be said without.
+
+    Raises:
+        BrokenRow: it is empty.
+    """
+    found = row.get(column) or ""
+    if not found:
+        raise BrokenRow(column, "it is empty")
+    return found
+
+
 def number(row: Row, column: str, *, otherwise: float | None = None, least: float = 0.0) -> float:
     """A finite number greater than `least` (or equal, if that is not 0).
 
     Raises:
         BrokenRow: it is missing or impossible.
     """
-    text = (row.get(column) or "").strip()
-    if not text and otherwise is not None:
+    text = row.get(column) or ""
+    if not text:
+        if otherwise is None:
+            raise BrokenRow(column, "it is empty")
         return otherwise
     try:
         value = float(text)
@@ -196,6 +237,8 @@ def number(row: Row, column: str, *, otherwise: float | None = None, least: floa
         raise BrokenRow(
             column, f"{text} is impossible; it must be {f'{least:g} or more' if least else '> 0'}"
         )
+    if not _SMALLEST < value < _GREATEST:
+        raise BrokenRow(column, f"{text} is impossible; nothing is as {'small' if value < 1 else 'large'}")
     return value
 
 

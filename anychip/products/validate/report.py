@@ -28,22 +28,32 @@ class Result:
     """Everything that came of a run.
 
     Args:
-        how: the constants were found.
         rows: with predictions.
         excluded: rows with a reason.
         broken: rows that cannot be read.
         unknown: names of files that are of no kind.
+        repeated: rows equal to an earlier one in every column, which counts once.
         axis: what was left out of the search for constants: ``"chip"``, ``"model"`` or nothing.
         without: rows that name no model where models are left out; they are not predicted.
+        kept: rows behind which no constant was searched, for want of other rows: the catalogue's were taken.
     """
 
-    how: str
     rows: Sequence[Measured]
     excluded: Sequence[Excluded]
     broken: Sequence[Broken]
     unknown: Sequence[str]
+    repeated: int = 0
     axis: str | None = None
     without: int = 0
+    kept: int = 0
+
+    @property
+    def how(self) -> str:
+        """The constants were found."""
+        if self.axis is None or (self.rows and self.kept >= len(self.rows)):
+            return "constants of the catalogue"
+        but = f", but for {self.kept:,} rows" if self.kept else ""
+        return f"no constant ever saw the row's {self.axis}{but}"
 
     @property
     def sums(self) -> list[Measured]:
@@ -83,6 +93,15 @@ def show(result: Result, console: Console) -> None:
     console.print(f"{counted:,} rows, {result.how}", style="bold")
     if result.without:
         console.print(f"{result.without:,} rows name no model: --leave-one-chip-out predicts them")
+    if result.kept:
+        console.print(
+            f"{result.kept:,} rows keep constants of the catalogue, which may have seen them: no other "
+            f"{result.axis} in the data has rows to search these on"
+        )
+    if result.repeated:
+        console.print(
+            f"{result.repeated:,} rows repeat an earlier one in every column and are not counted again"
+        )
     table = _table("class", "dtype", "chip", *_FIGURES)
     for key, mine in groups_of(result.shown).items():
         _add(table, (*key, "all"), mine, bold=True)
@@ -128,7 +147,8 @@ def _show_models(result: Result, console: Console) -> None:
 
 
 def _show_worst(result: Result, console: Console) -> None:
-    console.print("\nworst rows", style="bold")
+    if result.worst:
+        console.print("\nworst rows", style="bold")
     for row in result.worst:
         console.print(
             f"  {row.file}:{row.line} {row.subject} {row.dtype} on {row.chip}, {row.metric}: "
@@ -225,4 +245,6 @@ def json_of(result: Result) -> dict[str, Any]:
         "rankings": [asdict(order) for order in result.rankings],
         "unknown_files": list(result.unknown),
         "without_model": result.without,
+        "catalogue_constants": result.kept,
+        "repeated": result.repeated,
     }
