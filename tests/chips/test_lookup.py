@@ -38,16 +38,32 @@ def test_names_are_unambiguous_and_folded() -> None:
         ("NVIDIA A100 80GB PCIe", "a100-pcie-80"), ("NVIDIA GH200 480GB", "gh200"),
         ("NVIDIA GeForce RTX 4090", "rtx-4090"), ("Intel(R) Xeon(R) Platinum 8480+", "sapphire-rapids"),
         ("AMD EPYC 9654 96-Core Processor", "genoa"), ("AWS Trainium1", "trn1"),
-        ("Google TPU v5e", "tpu-v5e"),
+        ("Google TPU v5e", "tpu-v5e"), ("AMD Instinct MI300X OAM 192GB HBM3", "mi300x"),
+        ("A100 40G", "a100-40"), ("A100-SXM4-80GB-HBM2e", "a100-80"), ("L4 24GiB GDDR6", "l4"),
+        ("Gaudi 2", "gaudi2"), ("EPYC-9654 (Genoa)", "genoa"),
     ],
 )  # fmt: skip
 def test_names_as_drivers_and_price_lists_write_them(called: str, name: str) -> None:
     assert meant(called) == name
 
 
-@pytest.mark.parametrize("called", ["A100-SXM-80GB (1x1g.10gb MIG)", "H100-80C", "NVIDIA", "", "2 x H100"])
+@pytest.mark.parametrize(
+    "called", ["A100-SXM-80GB (1x1g.10gb MIG)", "H100-80C", "NVIDIA", "", "2 x H100", "16GB"]
+)
 def test_a_part_of_a_chip_is_not_the_chip(called: str) -> None:
     assert meant(called) is None
+
+
+@pytest.mark.parametrize("called", ["V100-PCIE-16GB", "H100 80GB HBM2e", "GH200-144GB", "A100 SXM", "MI300"])
+def test_another_memory_is_another_chip(called: str) -> None:
+    assert meant(called) is None
+
+
+def test_words_of_memory_are_those_of_the_data_sheet() -> None:
+    for name, entry in NAMES.items():
+        if entry.memory:
+            size_gib = chips.by_name(name).facts["memory_bytes"].value / 2**30
+            assert f"{size_gib:.0f}gb" in entry.memory.split(), name
 
 
 def test_words_are_unambiguous() -> None:
