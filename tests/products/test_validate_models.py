@@ -12,6 +12,7 @@ from anychip.products.validate import main
 from anychip.products.validate.constants import constants, markdown
 from anychip.products.validate.held_out import FAMILIES
 from anychip.products.validate.kinds import files_of, reading
+from anychip.products.validate.mapping import rules
 from anychip.products.validate.models import Timed
 from anychip.products.validate.question import Reading
 from anychip.products.validate.search import Bounds, least
@@ -52,6 +53,69 @@ def test_rows_of_models_become_calls_or_reasons(tmp_path: Path) -> None:
     assert [str(each) for each in found.broken] == [
         'gpu_models.csv: line 9, column batch: "x" is not a number'
     ]
+
+
+def test_names_of_models_as_others_spell_them(tmp_path: Path) -> None:
+    named = {
+        "facebook/opt-6.7b": ("OPTForCausalLM", "hidden_size", 4096),
+        "OPT-350M": ("OPTForCausalLM", "do_layer_norm_before", False),
+        "EleutherAI/gpt-j-6B": ("GPTJForCausalLM", "", None),
+        "openai/gpt2_medium": ("GPT2LMHeadModel", "n_embd", 1024),
+        "bert-base-uncased": ("BertModel", "", None),
+        "distilbert-base-uncased": ("DistilBertModel", "", None),
+        "meta-llama/Llama-3.1-8B": ("LlamaForCausalLM", "num_key_value_heads", 8),
+        "Qwen2.5-7B-Instruct": ("Qwen2ForCausalLM", "vocab_size", 152064),
+        "t5-large": ("T5ForConditionalGeneration", "d_ff", 4096),
+        "flan-t5-xl": ("T5ForConditionalGeneration", "feed_forward_proj", "gated-gelu"),
+    }
+    rest = "e2e_latency,257.4,ms,eager,pytorch,x"
+    rows = [f"H100,1,forward(prefill),{name},8,512,FP16,{rest}" for name in named]
+    found = read(tmp_path, *rows, f"L4,1,forward(prefill),ViT-L/16,8,,float32,{rest}")
+    assert not found.excluded and not found.broken
+    *texts, image = [each for each in found.questions if isinstance(each, Timed)]
+    for each, (model, field, value) in zip(texts, named.values(), strict=True):
+        assert (each.plus.model, each.plus.dtype, each.dtype) == (model, "float16", "fp16")
+        assert not field or dict(each.plus.fields)[field] == value
+    assert (image.plus.model, image.plus.tokens) == ("ViTForImageClassification", 0)
+    assert image.subject == "ViT-L/16 8 images"
+
+
+def test_rows_that_ask_for_something_else_say_so(tmp_path: Path) -> None:
+    rest = "8,512,fp32,e2e_latency,257.4,ms,eager,pytorch,x"
+    found = read(
+        tmp_path,
+        f"H100,4,forward(prefill),BERT-Large,{rest}",
+        f"H100,1,forward(prefill),Mixtral-8x7B,{rest}",
+        f"H100,1,forward(prefill),Switch-Base-8,{rest}",
+        f"H100,1,forward(prefill),BERT-Large,{rest.replace('fp32', 'mixed(fp16)')}",
+    )
+    assert [(out.kind, out.reason) for out in found.excluded] == [
+        ("model over several chips", "scale"), ("mixtures of experts", "software"),
+        ("experts of unstated widths", "workload"), ("model forward", "software"),
+    ]  # fmt: skip
+
+
+def test_every_model_of_a_rule_can_be_configured() -> None:
+    transformers = pytest.importorskip("transformers")
+    for rule in rules("models"):
+        if "model" in rule.settings:
+            config = getattr(transformers, rule.settings["model"]).config_class()
+            for field in rule.settings.get("fields", "").split():
+                name, _, value = field.partition("=")
+                assert value and hasattr(config, name), f"{rule.settings['model']}: {field}"
+
+
+def test_images_are_read_and_what_a_model_refuses_is_told(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    rest = "e2e_latency,3,ms,eager,pytorch,x"
+    rows = [f"H100,1,forward(prefill),resnet50,{images},,fp32,{rest}" for images in (1, 8)] + [
+        f"H100,1,forward(prefill),bert-base-uncased,1,1024,fp32,{rest}"
+    ]
+    found = read(tmp_path, *rows)
+    ((_, kind),) = files_of(tmp_path)[0]
+    (one, eight), (long,) = kind.predict(found.questions, chips.by_name)
+    assert 0 < one.predicted < eight.predicted < 8 * one.predicted
+    assert long.reason == "software" and "1024" in long.because and "\n" not in long.because
 
 
 @pytest.mark.slow

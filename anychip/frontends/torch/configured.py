@@ -16,6 +16,9 @@ from anychip.frontends.torch.models import on_device
 from anychip.frontends.torch.redirect.compiled import in_region
 from anychip.programs.graph import Graph
 
+#: Pixels of an image in each direction, where a configuration leaves it open.
+_SIDE = 224
+
 
 @dataclass(frozen=True, slots=True)
 class Configured:
@@ -27,7 +30,7 @@ class Configured:
         part: ``"inference"`` is a forward pass without gradients, ``"forward"`` one that keeps what gradients
             need, with dropout, and ``"passes"`` that and the backward pass.
         batch: sequences.
-        tokens: of a sequence.
+        tokens: of a sequence; 0 for models that read images.
         dtype: of weights and activations, by torch's name.
         compiled: whether `torch.compile` fuses the model.
     """
@@ -56,16 +59,22 @@ def graph_of(call: Configured) -> Graph:
     ran = in_region(model.__call__) if call.compiled else model
     given: dict[str, Any] = {}
     with Capture(name=call.model, with_values=False) as capture:
-        tokens = torch.zeros(call.batch, call.tokens, dtype=torch.int64, device="anychip")
-        # What tokenizers give; without one, releases differ in whether scores are masked.
-        given["attention_mask"] = torch.ones_like(tokens)
+        if model.main_input_name == "pixel_values":
+            side = getattr(model.config, "image_size", _SIDE)
+            read = torch.zeros(
+                call.batch, model.config.num_channels, side, side, dtype=model.dtype, device="anychip"
+            )
+        else:
+            read = torch.zeros(call.batch, call.tokens, dtype=torch.int64, device="anychip")
+            # What tokenizers give; without one, releases differ in whether scores are masked.
+            given["attention_mask"] = torch.ones_like(read)
         if model.config.is_encoder_decoder:
-            given["decoder_input_ids"] = tokens
+            given["decoder_input_ids"] = read
         if call.part == "inference":
             with torch.no_grad():
-                ran(tokens, **given)
+                ran(read, **given)
         else:
-            outputs = ran(tokens, **given)
+            outputs = ran(read, **given)
             if call.part == "passes":
                 first = next(iter(outputs.values()))
                 first.backward(torch.ones_like(first))

@@ -11,7 +11,7 @@ from anychip.errors import AnychipError
 from anychip.frontends.torch.configured import Configured, graph_of
 from anychip.frontends.torch.last_model import let_go
 from anychip.products.validate.mapping import settled
-from anychip.products.validate.operators import chip_named
+from anychip.products.validate.operators import FORMATS, chip_named
 from anychip.products.validate.question import (
     ChipOf,
     Excluded,
@@ -41,7 +41,8 @@ COLUMNS = (
     "unit",
     "config",
 )
-_FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+#: Torch's names of the formats that eager models are timed in.
+_DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 _SECONDS = {"ms": 1e-3, "s": 1.0, "us": 1e-6}
 
 
@@ -65,22 +66,26 @@ def read(file: str, row: Row, shortest_s: float) -> Timed:
     for needed, what in (("model", f"model {row['model']}"), ("part", f"{row['phase']}, {row['metric']}")):
         if needed not in said:
             raise Out("workload", f"{what}: no rule maps it", kind)
-    if row["dtype"] not in _FORMATS:
+    dtype = FORMATS.get(row["dtype"].casefold(), "")
+    if dtype not in _DTYPES:
         raise Out("software", f"format {row['dtype'] or 'not stated'}: not a format of eager PyTorch", kind)
     if row["unit"] not in _SECONDS:
         raise Out("workload", f"unit {row['unit']}: not a time", kind)
     measured_s = number(row, "value") * _SECONDS[row["unit"]]
-    batch, tokens = extent(row, "batch"), extent(row, "seq_len")
+    # Images have no length.
+    images = said.get("reads") == "images"
+    batch, tokens = extent(row, "batch"), 0 if images else extent(row, "seq_len")
     fields = tuple(sorted(_field(text) for text in said.get("fields", "").split()))
     part = said["part"]
     whole = Configured(
         said["model"], fields, "passes" if part == "backward" else part,  # pyright: ignore[reportArgumentType]
-        batch, tokens, _FORMATS[row["dtype"]], said.get("compiled") == "yes",
+        batch, tokens, _DTYPES[dtype], said.get("compiled") == "yes",
     )  # fmt: skip
-    subject = f"{row['model']} {batch}x{tokens}{', compiled' if whole.compiled else ''}"
+    size = f"{batch} images" if images else f"{batch}x{tokens}"
+    subject = f"{row['model']} {size}{', compiled' if whole.compiled else ''}"
     return Timed(
         file=file, line=int(row["line"]), kind=kind, chip=chip_named(said.get("chip", row["chip"]), kind),
-        dtype=row["dtype"], subject=subject, metric=row["metric"], unit="s", measured=measured_s,
+        dtype=dtype, subject=subject, metric=row["metric"], unit="s", measured=measured_s,
         family=row["model"], short=measured_s < shortest_s, workload=(whole, part), plus=whole,
         minus=replace(whole, part="forward") if part == "backward" else None,
     )  # fmt: skip
@@ -118,8 +123,10 @@ def predict(
             seconds = _seconds(each.plus, *pricers[each.chip])
             if each.minus is not None:
                 seconds -= _seconds(each.minus, *pricers[each.chip])
-        except AnychipError as error:
-            out.append(Excluded(each.file, each.line, each.kind, "software", str(error)))
+        except (AnychipError, RuntimeError, IndexError, ValueError, TypeError) as error:
+            # Models that somebody else wrote refuse, say, more tokens than they have positions for.
+            because = f"{each.subject}: {str(error).splitlines()[0]}"
+            out.append(Excluded(each.file, each.line, each.kind, "software", because))
             continue
         done.append(answered(each, seconds))
     let_go()

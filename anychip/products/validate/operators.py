@@ -51,7 +51,7 @@ _BINARY = {
     "minimum": "aten.minimum.default",
 }  # fmt: skip
 #: Formats as rows spell them, by the catalogue's names. Which format of 8 bits is meant, the chip decides.
-_FORMATS = {
+FORMATS = {
     "fp32": "fp32", "float32": "fp32", "fp16": "fp16", "float16": "fp16", "half": "fp16", "bf16": "bf16",
     "bfloat16": "bf16", "fp8": "fp8", "fp8_e4m3": "fp8", "e4m3": "fp8", "fp8_e5m2": "fp8_e5m2",
     "e5m2": "fp8_e5m2",
@@ -67,7 +67,7 @@ def format_on(chip_name: str, dtype: str, kind: str) -> str:
     """
     if not dtype:
         raise BrokenRow("dtype", "it is empty")
-    name = _FORMATS.get(dtype.casefold())
+    name = FORMATS.get(dtype.casefold())
     if name is None:
         raise Out("software", f"format {dtype}: no call for it", kind)
     if not name.startswith("fp8"):

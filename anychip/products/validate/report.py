@@ -124,7 +124,11 @@ def _table(*names: str, widest: int = 36) -> Table:
     for name in names:
         right = name.endswith("%") or name in ("rows", "replayed", "short", *REASONS)
         table.add_column(
-            name, justify="right" if right else "left", no_wrap=True, max_width=None if right else widest
+            # Where the terminal is narrow, names are broken, never numbers.
+            name,
+            justify="right" if right else "left",
+            no_wrap=right,
+            max_width=None if right else widest,
         )
     return table
 
