@@ -115,7 +115,8 @@ def test_rows_are_excluded_with_a_reason_or_broken_with_a_column(tmp_path: Path)
     ]
     short, loose = found.questions
     assert short.short and short.line == 3
-    assert isinstance(loose, Call) and (loose.shape, loose.format) == ((1, 64, 64, 64), "fp32")
+    assert isinstance(loose, Call)
+    assert (loose.shape, loose.format, loose.dtype) == ((1, 64, 64, 64), "fp32", "fp32")
 
 
 def test_every_rule_of_the_mapping_file_is_well_formed() -> None:
@@ -192,6 +193,11 @@ def test_attention_and_layers_become_calls(tmp_path: Path) -> None:
     small, large, prompt = answers(path)
     assert 0 < small.predicted < large.predicted < prompt.predicted
     assert (small.kind, prompt.kind) == ("attention decode", "attention prefill")
+    odd = file_of(
+        tmp_path, "H100,attention_decode,1,1,64,7,3,128,fp16,b,0.1", name="attention.csv", header=header
+    )
+    (broken,) = read(odd).broken
+    assert (broken.column, broken.complaint) == ("kv_heads_local", "7 heads of queries are no multiple of 3")
     header = "chip,model,phase,batch,input_len,context_len,op,dtype,measured_ms,source\n"
     path = file_of(
         tmp_path,
@@ -202,6 +208,21 @@ def test_attention_and_layers_become_calls(tmp_path: Path) -> None:
     (call,) = read(path).questions
     assert isinstance(call, Call)
     assert (call.op, call.shape) == ("linear", (1, 8 * 2048, 12288, 12288))
+    rest = "prefill,8,2048,2048,W1_proj,FP16,17,s"
+    odd = file_of(
+        tmp_path,
+        f"H100-SXM5-80GB x8,GPT-3 13B one layer,{rest}",
+        f"H100 x5,GPT-3 175B one layer,{rest}",
+        f"H100 x0,GPT-3 175B one layer,{rest}",
+        name="layer.csv",
+        header=header,
+    )
+    (other,) = read(odd).questions
+    assert isinstance(other, Call)
+    assert (other.chip, other.dtype, other.shape) == ("h100", "fp16", (1, 8 * 2048, 4 * 5120 // 8, 5120))
+    assert [each.complaint for each in read(odd).broken] == [
+        "96 heads cannot be divided over 5 chips", "96 heads cannot be divided over 0 chips"
+    ]  # fmt: skip
 
 
 def test_the_operators_of_a_layer_are_shown_summed(

@@ -73,6 +73,14 @@ def test_rows_that_ask_nothing_say_why(tmp_path: Path) -> None:
     ]
 
 
+def test_experts_of_unknown_shape_are_not_taken_as_dense(tmp_path: Path) -> None:
+    found = read(
+        tmp_path, *(row(model=name) for name in ("lab/New-8x22B", "lab/New-100B-A10B", "lab/New-3b"))
+    )
+    assert [out.because for out in found.excluded] == ["the size of the model is not known"] * 2
+    assert len(found.questions) == 1
+
+
 def test_an_unknown_model_that_states_its_size_is_replayed(tmp_path: Path) -> None:
     (asked,) = read(tmp_path, row(model="someone/NewModel-8B-Instruct")).questions
     assert isinstance(asked, Drawn)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anychip.products.validate.mapping import settled
-from anychip.products.validate.operators import Replay, chip_named, format_on, view
+from anychip.products.validate.operators import Replay, chip_named, format_named, format_on, view
 from anychip.products.validate.question import (
+    BrokenRow,
     ChipOf,
     Excluded,
     Measured,
@@ -68,15 +69,18 @@ def read(file: str, row: Row, shortest_s: float) -> Attended:
         raise Out("workload", f"operator {row['op']}: no rule names its phase", kind)
     chip = chip_named(said.get("chip", row["chip"]), kind)
     measured_s = 1e-3 * number(row, "median_ms")
-    cached = int(float(row["kv_cache_tokens"])) if row["kv_cache_tokens"].strip() == "0" else None
+    # Nothing may be cached, where all else is 1 or more.
+    empty = row["kv_cache_tokens"] in ("0", "0.0")
     one = Attended(
-        file=file, line=int(row["line"]), kind=kind, chip=chip, dtype=row["dtype"],
+        file=file, line=int(row["line"]), kind=kind, chip=chip, dtype=format_named(row["dtype"], kind),
         format=format_on(chip, row["dtype"], kind), subject="", metric="latency", unit="s",
         measured=measured_s, short=measured_s < shortest_s, queries=extent(row, "q_tokens"),
-        cached=extent(row, "kv_cache_tokens") if cached is None else cached, batch=extent(row, "batch"),
+        cached=0 if empty else extent(row, "kv_cache_tokens"), batch=extent(row, "batch"),
         heads=extent(row, "q_heads_local"), key_heads=extent(row, "kv_heads_local"),
         width=extent(row, "head_dim"),
     )  # fmt: skip
+    if one.heads % one.key_heads:
+        raise BrokenRow("kv_heads_local", f"{one.heads} heads of queries are no multiple of {one.key_heads}")
     subject = (
         f"{said['phase']} {one.batch}x{one.queries}, {one.cached} cached, {one.heads}/{one.key_heads} heads"
     )

@@ -54,14 +54,18 @@ def read(file: str, row: Row, shortest_s: float) -> Kernel:
     chip = chip_named(said.pop("chip", row["chip"]), kind)
     if row["unit"] not in _SECONDS:
         raise Out("measurement", f"{row['metric']} in {row['unit']} is no time", kind)
-    if row["dtype"] not in _FORMATS:
+    dtype = row["dtype"].casefold()
+    if dtype not in _FORMATS:
         raise BrokenRow("dtype", f'"{row["dtype"]}" is none of {", ".join(_FORMATS)}')
     measured_s = number(row, "value") * _SECONDS[row["unit"]]
     extents = tuple((name, int(text)) for name, text in sorted(said.items()))
+    empty = [name for name, size in extents if size < 1]
+    if empty:
+        raise BrokenRow("shape", f"{row['shape']} is impossible; {', '.join(empty)} must be 1 or more")
     return Kernel(
-        file=file, line=int(row["line"]), kind=kind, chip=chip, dtype=row["dtype"], metric=row["metric"],
+        file=file, line=int(row["line"]), kind=kind, chip=chip, dtype=dtype, metric=row["metric"],
         unit="s", measured=measured_s, short=measured_s < shortest_s,
-        subject=f"{row['kernel']} {row['shape']}", workload=(call, extents, row["dtype"]), call=call,
+        subject=f"{row['kernel']} {row['shape']}", workload=(call, extents, dtype), call=call,
         extents=extents,
     )  # fmt: skip
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from anychip.products.validate.mapping import settled
-from anychip.products.validate.operators import Call, chip_named, format_on
-from anychip.products.validate.question import Out, Row, extent, number
+from anychip.products.validate.operators import Call, chip_named, format_named, format_on
+from anychip.products.validate.question import BrokenRow, Out, Row, extent, number
 
 #: Of a file of this kind.
 COLUMNS = ("chip", "model", "phase", "batch", "input_len", "context_len", "op", "dtype", "measured_ms")
@@ -19,6 +19,8 @@ def read(file: str, row: Row, shortest_s: float) -> Call:
             raise Out("workload", f"{row['model']}, {row['op']}: no rule gives {needed}", kind)
     chip = chip_named(said.get("chip", row["chip"]), kind)
     hidden, heads, shards = int(said["hidden"]), int(said["heads"]), int(said.get("shards", "1"))
+    if not shards or heads % shards:
+        raise BrokenRow("chip", f"{heads} heads cannot be divided over {shards} chips")
     batch, decode = extent(row, "batch"), row["phase"] == "decode"
     op, shape = _shape(
         said["call"], hidden, heads, shards, batch, 1 if decode else extent(row, "input_len"),
@@ -28,13 +30,14 @@ def read(file: str, row: Row, shortest_s: float) -> Call:
     tokens = f"{batch}x{row['input_len']}, {row['context_len']} context"
     whole = f"{row['model']} {row['phase']} {tokens}, on {shards}, without collectives"
     host = {"bmm": "matmul", "linear": "matmul", "gelu": "elementwise"}.get(op, op)
+    dtype = format_named(row["dtype"], kind)
     measured_s = 1e-3 * number(row, "measured_ms")
     return Call(
-        file=file, line=int(row["line"]), kind=kind, chip=chip, dtype=row["dtype"],
+        file=file, line=int(row["line"]), kind=kind, chip=chip, dtype=dtype,
         format=format_on(chip, row["dtype"], kind),
         subject=f"{row['op']} {op} {'x'.join(map(str, shape))}", metric="latency", unit="s",
         measured=measured_s, short=measured_s < shortest_s, family=row["model"],
-        workload=(op, row["dtype"], shape), op=op, shape=shape, host=host,
+        workload=(op, dtype, shape), op=op, shape=shape, host=host,
         whole=whole,
     )  # fmt: skip
 

@@ -58,6 +58,21 @@ FORMATS = {
 }  # fmt: skip
 
 
+def format_named(dtype: str, kind: str) -> str:
+    """A row's format as classes are called, however the row spells it.
+
+    Raises:
+        BrokenRow: none is named.
+        Out: no format is called so.
+    """
+    if not dtype:
+        raise BrokenRow("dtype", "it is empty")
+    name = FORMATS.get(dtype.casefold().removeprefix("torch."))
+    if name is None:
+        raise Out("software", f"format {dtype}: no call for it", kind)
+    return name
+
+
 def format_on(chip_name: str, dtype: str, kind: str) -> str:
     """The catalogue's name of a row's format on the chip of the row.
 
@@ -65,11 +80,7 @@ def format_on(chip_name: str, dtype: str, kind: str) -> str:
         BrokenRow: none is named.
         Out: no format is called so, or the chip multiplies no such one.
     """
-    if not dtype:
-        raise BrokenRow("dtype", "it is empty")
-    name = FORMATS.get(dtype.casefold())
-    if name is None:
-        raise Out("software", f"format {dtype}: no call for it", kind)
+    name = format_named(dtype, kind)
     if not name.startswith("fp8"):
         return name
     found = cast_format(catalogue_chip(chip_name), name)
@@ -225,15 +236,15 @@ def read(file: str, row: Row, shortest_s: float) -> Call:
     shape = (extent(row, "batch", otherwise=1), extent(row, "m"), extent(row, "n"), depth)
     text(row, "method")
     chip = chip_named(said.get("chip", row["chip"]), kind)
-    name = format_on(chip, row["dtype"], kind)
+    dtype, name = format_named(row["dtype"], kind), format_on(chip, row["dtype"], kind)
     try:
         nodes_of(op, name, *shape)
     except NotModelled as error:
         raise Out("software", str(error), kind) from None
     return Call(
-        file=file, line=int(row["line"]), kind=kind, chip=chip, dtype=row["dtype"], format=name,
+        file=file, line=int(row["line"]), kind=kind, chip=chip, dtype=dtype, format=name,
         subject=f"{op} {'x'.join(map(str, shape))}", metric="latency", unit="s", measured=measured_s,
-        short=measured_s < shortest_s, workload=(op, row["dtype"], shape), op=op, shape=shape,
+        short=measured_s < shortest_s, workload=(op, dtype, shape), op=op, shape=shape,
         family=said.get("family", ""), host=said.get("host", ""), traced=said.get("host_share") == "traced",
     )  # fmt: skip
 
