@@ -33,6 +33,8 @@ ROW = {
 
 def read(folder: Path, *rows: dict[str, str]) -> Reading:
     path = folder / "neuron.csv"
+    times = [row["unit"] == ROW["unit"] and "throughput" not in row["metric"] for row in rows]
+    rows = tuple(row | {"unit": "ms"} if time else row for row, time in zip(rows, times, strict=True))
     lines = [",".join(COLUMNS), *(",".join(row[name] for name in COLUMNS) for row in rows)]
     path.write_text("\n".join(lines) + "\n")
     (kind,) = (kind for kind in KINDS if kind.name == "neuron")
@@ -236,8 +238,41 @@ def test_tokens_of_prompts_count_where_rows_count_them(tmp_path: Path) -> None:
     ],
 )
 def test_names_as_others_spell_them(tmp_path: Path, model: str, architecture: str, kind: str) -> None:
-    asked = served(tmp_path, model=model)
+    asked = served(tmp_path, model=model, extra="image=512x512")
     assert (asked.work.architecture, asked.kind) == (architecture, kind)
+
+
+def test_figures_that_nothing_can_be_said_of_are_told_apart(tmp_path: Path) -> None:
+    text = {"model": "Llama-2-13b", "metric": "ttft_p50", "extra": "input_len=128;output_len=8;tp=8"}
+    run = {"model": "Llama-3-8B", "phase": "training", "metric": "training_throughput", "unit": "seq/s"}
+    found = read(
+        tmp_path,
+        ROW | {"chip": "H100"},
+        ROW | {"metric": "joules"},
+        ROW | {"model": "Stable Diffusion 1.5"},
+        ROW | text | {"metric": "cost_per_1M_tokens"},
+        ROW | {"metric": "latency_p50", "unit": "minutes"},
+        ROW | text | {"extra": "input_len=many"},
+        ROW | text | {"extra": "input_len=128;tp=0"},
+        ROW | run | {"cores": "32", "extra": "topology=TP=0"},
+        ROW | run | {"cores": "32", "extra": "topology=TP=8 PP=8"},
+        ROW | text | {"value": "0.025", "unit": "s"},
+    )
+    assert [(out.reason, out.because) for out in found.excluded] == [
+        ("chip", "h100 runs no programs of Neuron"),
+        ("workload", "metric joules: neither a time, a rate nor a cost of calls"),
+        ("workload", "the size of its images is not stated"),
+        ("measurement", "a cost of tokens, derived from the throughput beside it"),
+    ]
+    assert [f"{each.column}: {each.complaint}" for each in found.broken] == [
+        'unit: "minutes" is none of ms, s, us',
+        'extra: input_len: "many" is not a number',
+        "extra: tp: 0 is impossible; it must be 1 or more",
+        "extra: topology: TP is 0; it must be 1 or more",
+        "extra: topology: TP 8 and PP 8 take more than the 32 cores",
+    ]
+    (seconds,) = found.questions
+    assert (seconds.measured, seconds.unit) == (25.0, "ms")
 
 
 @pytest.mark.parametrize(

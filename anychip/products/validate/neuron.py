@@ -20,6 +20,7 @@ from anychip.products.validate.neuron_calls import Calls, Work
 from anychip.products.validate.neuron_training import Step, step_seconds
 from anychip.products.validate.operators import chip_named
 from anychip.products.validate.question import (
+    BrokenRow,
     ChipOf,
     Excluded,
     Measured,
@@ -28,7 +29,9 @@ from anychip.products.validate.question import (
     Row,
     answered,
     catalogue_chip,
+    extent,
     number,
+    text,
 )
 
 #: Of a file of this kind.
@@ -45,6 +48,11 @@ _TEXT_TOKENS = 77
 _MANY = 64
 #: Requests in flight, as throughput times latency over batch gives them, that are one request.
 _ONE_IN_FLIGHT = 1.05
+_MILLISECONDS = {"ms": 1.0, "s": 1e3, "us": 1e-3}
+#: Metrics that can be predicted.
+_FIGURES = re.compile(r"latency|ttft|tpot|cost|.*throughput|.*latency")
+#: Who makes the chips that Neuron compiles for, and their kind.
+_MADE_BY = ("AWS", "npu")
 #: Columns of one figure; rows that agree in all others are of one measurement.
 _OF_A_FIGURE = ("line", "metric", "value", "unit", "inflight", "first_tag", "last_tag", "price_usd_h_ri")
 _TAIL = re.compile(r"p(9\d|100)|max_|cost|mfu")
@@ -93,20 +101,43 @@ def read(file: str, row: Row, shortest_s: float) -> Served:
         raise Out("workload", f"model {row['model']}: no rule names its architecture", kind)
     said["architecture"] = said["architecture"].casefold()
     chip = chip_named(said.get("chip", row["chip"]), kind)
+    if (catalogue_chip(chip).vendor, catalogue_chip(chip).kind) != _MADE_BY:
+        raise Out("chip", f"{chip} runs no programs of Neuron", kind)
+    metric, training = text(row, "metric"), row["phase"] == "training"
+    if not training and not _FIGURES.match(metric):
+        raise Out("workload", f"metric {metric}: neither a time, a rate nor a cost of calls", kind)
+    timed = not training and "throughput" not in metric and "cost" not in metric
     named = dict(re.findall(r"([^;=]+)=([^;]*)", row["extra"]))
     common: dict[str, Any] = {
         "file": file, "line": int(row["line"]), "chip": chip, "dtype": said.get("dtype", "bf16"),
-        "metric": row["metric"], "unit": row.get("unit") or "", "measured": number(row, "value"),
+        "metric": metric, "unit": "ms" if timed else row.get("unit") or "",
+        "measured": number(row, "value") * (_milliseconds(row) if timed else 1.0),
         "family": said.get("family", said["architecture"]).casefold(),
         "sdk": _version(row.get("sdk_version") or ""),
-        "rate": "throughput" in row["metric"],
+        "rate": "throughput" in metric,
     }  # fmt: skip
     batch = round(number(row, "batch", otherwise=1.0, least=1.0))
-    if row["phase"] == "training":
+    if training:
         return _trained(row, said, named, batch, common)
     if said.get("phase") == "generate":
         return _generated(row, said, named, batch, common)
     return _called(row, said, named, batch, common)
+
+
+def _milliseconds(row: Row) -> float:
+    """Of the unit of a time; those of rows that name none."""
+    unit = row.get("unit") or "ms"
+    if unit not in _MILLISECONDS:
+        raise BrokenRow("unit", f'"{unit}" is none of {", ".join(_MILLISECONDS)}')
+    return _MILLISECONDS[unit]
+
+
+def _stated(named: Mapping[str, str], name: str, otherwise: int | None = None) -> int:
+    """A whole number of 1 or more among what else a row says."""
+    try:
+        return extent(named, name, otherwise=otherwise)
+    except BrokenRow as error:
+        raise BrokenRow("extra", f"{name}: {error.complaint}") from None
 
 
 def _called(
@@ -124,17 +155,19 @@ def _called(
     price = number(row, "price_usd_h_ri") if "cost" in row["metric"] else 0.0
     more: dict[str, Any] = {}
     if "calls" in said:
-        (work, times), *others = _pipeline(said["calls"], batch, named)
+        (work, times), *others = _pipeline(said["calls"], batch, named, kind)
         more = {"times": times, "others": tuple(others)}
     return _finished(
         row, kind, work, common, inflight=inflight, cores=cores, price_usd_h=price, named=named, **more
     )
 
 
-def _pipeline(calls: str, batch: int, named: Mapping[str, str]) -> list[tuple[Work, int]]:
+def _pipeline(calls: str, batch: int, named: Mapping[str, str], kind: str) -> list[tuple[Work, int]]:
     """Calls of a pipeline: ``ARCHITECTURE:TIMES``, with ``*SAMPLES`` where each takes several."""
-    size = re.match(r"(\d+)x(\d+)", named.get("image", ""))
-    image = (0, 0) if size is None else (int(size.group(2)), int(size.group(1)))
+    size = re.match(r"([1-9]\d*)x([1-9]\d*)", named.get("image", ""))
+    if size is None:
+        raise Out("workload", "the size of its images is not stated", kind)
+    image = (int(size.group(2)), int(size.group(1)))
     found: list[tuple[Work, int]] = []
     for each in calls.split():
         name, _, rest = each.partition(":")
@@ -150,6 +183,8 @@ def _generated(
     """A prompt, an output token, or answers per second of a tensor-parallel language model."""
     kind, metric = said["class"], row["metric"]
     common = common | {"run": tuple(text for name, text in row.items() if name not in _OF_A_FIGURE)}
+    if "cost" in metric:
+        raise Out("measurement", "a cost of tokens, derived from the throughput beside it", kind)
     if "request" in metric:
         raise Out("scale", "throughput of a service with requests of its own", kind)
     if "input_len" in said:
@@ -157,8 +192,8 @@ def _generated(
         named = filled | dict(named)
     if "input_len" not in named:
         raise Out("workload", "the length of the prompt is not stated", f"{kind} prompt of unknown length")
-    given, made = int(float(named["input_len"])), int(float(named.get("output_len") or 1))
-    shards = int(float(named["tp"])) if "tp" in named else round(number(row, "cores", least=1.0))
+    given, made = _stated(named, "input_len"), _stated(named, "output_len", 1)
+    shards = _stated(named, "tp") if "tp" in named else round(number(row, "cores", least=1.0))
     longest = round(number(row, "seq_len", otherwise=float(given + made), least=1.0))
     tokens = _bucket(given, longest)
     divided = said.get("sequence") == "divided" or (batch == 1 and tokens > _DIVIDED_PROMPT)
@@ -204,8 +239,10 @@ def _trained(
     whole = round(number(row, "batch", otherwise=float(said.get("global_batch", 0)) or None, least=1.0))
     tokens = round(number(row, "seq_len", otherwise=float(said.get("tokens", 128)), least=1.0))
     layers = int(said.get("layers", 0)) // stages if stages > 1 else 0
-    micro = int(float(named.get("microbatch", "1")))
-    copies = max(1, cores // (shards * stages))
+    micro = _stated(named, "microbatch", 1)
+    if shards * stages > cores:
+        raise BrokenRow("extra", f"topology: TP {shards} and PP {stages} take more than the {cores} cores")
+    copies = cores // (shards * stages)
     divided = said.get("sequence") == "divided"
     work = Work(said["architecture"], "gradients", micro, tokens, shards, layers, divided)
     step = Step(
@@ -221,7 +258,10 @@ def _trained(
 def _degree(topology: str, name: str) -> int:
     """A degree of parallelism as topologies spell it: ``TP=8`` or ``8xNC(TP)``."""
     match = re.search(rf"{name}\s*=\s*(\d+)|(\d+)x(?:NC)?\({name}\)", topology)
-    return 1 if match is None else int(match.group(1) or match.group(2))
+    degree = 1 if match is None else int(match.group(1) or match.group(2))
+    if not degree:
+        raise BrokenRow("extra", f"topology: {name} is 0; it must be 1 or more")
+    return degree
 
 
 def _finished(
