@@ -89,20 +89,45 @@ def test_what_cannot_run_here_names_its_line(tmp_path: Path, line: str, message:
 _COPIES = "print(sum(each.to_device_bytes for each in capture.graph().transfers))"
 
 
+_DATA_PARALLEL = (
+    "import os, torch\nfrom torch import nn\n"
+    "os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT='0')\n"
+    "torch.distributed.init_process_group('nccl', rank=0, world_size=1)\n"
+    "model = nn.parallel.DistributedDataParallel(nn.Linear(16, 8).cuda(), device_ids=[0])\n"
+    "for _ in range(3):\n    model(torch.ones(2, 16, device='cuda')).sum().backward()\n"
+)
+
+
 def test_gradients_that_are_reduced_stay_on_the_device(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
-    script.write_text(
-        "import os, torch\nfrom torch import nn\n"
-        "os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT='0')\n"
-        "torch.distributed.init_process_group('nccl', rank=0, world_size=1)\n"
-        "model = nn.parallel.DistributedDataParallel(nn.Linear(16, 8).cuda(), device_ids=[0])\n"
-        "for _ in range(3):\n    model(torch.ones(2, 16, device='cuda')).sum().backward()\n"
-    )
+    script.write_text(_DATA_PARALLEL)
     command = [sys.executable, "-c", scripts._ON_DEVICE + _COPIES, str(script)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     model_bytes = (16 * 8 + 8) * 4
     assert model_bytes <= int(done.stdout) < 2 * model_bytes, "the model once, and a few integers"
+
+
+_OPERATORS = """\
+import collections, sys
+from anychip.run import captured_script
+graph = captured_script(sys.argv[1], [], with_values=sys.argv[2] == "yes")
+names = (node.operator for index in graph.path for node in graph.segments[index].nodes)
+print(sorted(collections.Counter(name for name in names if not name.startswith("c10d")).items()))
+"""
+
+
+def test_gradients_are_copied_into_buckets_without_values_too(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(_DATA_PARALLEL)
+    counts: list[str] = []
+    for values in ("yes", "no"):
+        command = [sys.executable, "-c", _OPERATORS, str(script), values]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+        assert done.returncode == 0, done.stderr
+        counts.append(done.stdout)
+    assert "aten.mul.out" in counts[0]
+    assert counts[0] == counts[1]
 
 
 def test_data_parallel_training_runs_without_values() -> None:

@@ -32,6 +32,23 @@ def _draw_from_the_host() -> None:
         replace(_random, OffsetBasedRNGTracker=Tracker)
 
 
+class _FirstBuckets:
+    """A reducer of gradients that keeps the buckets it began with.
+
+    PyTorch makes them anew once it saw in which order gradients come, and asks the other members for theirs:
+    a tensor of indices goes to the device and back, which without values tells nothing.
+    """
+
+    def __init__(self, reducer: Any) -> None:
+        self._reducer = reducer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reducer, name)
+
+    def _rebuild_buckets(self) -> bool:
+        return False
+
+
 class _Scatter:
     """`torch.nn.DataParallel` over one device: the whole batch goes there."""
 
@@ -104,7 +121,9 @@ def install() -> None:
             self.device_ids, self.device_type = [0], DEVICE_TYPE
             self.use_side_stream_for_tensor_copies = False
         needs_map = self.find_unused_parameters and not self.static_graph
-        if needs_map or DEVICE.inner_device.type == "meta":  # buckets are filled from finished results
+        if DEVICE.inner_device.type == "meta":
+            self.reducer = _FirstBuckets(self.reducer)
+        if needs_map:
             # Its map of used parameters lies in pinned memory, which no device from outside PyTorch offers.
             # In one process gradients are whole without it: nothing is reduced, as inside `no_sync`.
             self.require_backward_grad_sync = False
