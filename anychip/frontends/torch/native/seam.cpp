@@ -69,6 +69,12 @@ Ref untracked(PyObject* owned) {
 
 Ref attribute(PyObject* object, PyObject* name) { return checked(PyObject_GetAttr(object, name)); }
 
+long long whole_number(PyObject* object) {
+  const long long value = PyLong_AsLongLong(object);
+  if (value == -1 && PyErr_Occurred()) throw Raised();
+  return value;
+}
+
 long number_of(PyObject* object) {
   const long value = PyLong_AsLong(object);
   if (value == -1 && PyErr_Occurred()) throw Raised();
@@ -571,8 +577,8 @@ Question bytes_of(&names.nbytes, true);
 bool is_contiguous(PyObject* shape, PyObject* stride) {
   long long step = 1;
   for (Py_ssize_t i = PyTuple_GET_SIZE(shape) - 1; i >= 0; --i) {
-    if (PyLong_AsLongLong(PyTuple_GET_ITEM(stride, i)) != step) return false;
-    const long long extent = PyLong_AsLongLong(PyTuple_GET_ITEM(shape, i));
+    if (whole_number(PyTuple_GET_ITEM(stride, i)) != step) return false;
+    const long long extent = whole_number(PyTuple_GET_ITEM(shape, i));
     if (extent > 1) step *= extent;
   }
   return true;
@@ -587,7 +593,7 @@ size_t mixed(size_t hash, long long value) { return (hash ^ static_cast<size_t>(
 
 size_t mixed(size_t hash, PyObject* numbers) {
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(numbers); ++i) {
-    hash = mixed(hash, PyLong_AsLongLong(PyTuple_GET_ITEM(numbers, i)));
+    hash = mixed(hash, whole_number(PyTuple_GET_ITEM(numbers, i)));
   }
   return mixed(hash, PyTuple_GET_SIZE(numbers)) >> 1;
 }
@@ -600,7 +606,7 @@ bool equal(PyObject* one, PyObject* other) {
 
 /// (dtype, shape, stride, offset), as one object wherever it was met before.
 Ref geometry_of(PyObject* dtype, PyObject* shape, PyObject* stride, PyObject* offset) {
-  size_t hash = mixed(reinterpret_cast<size_t>(dtype), PyLong_AsLongLong(offset));
+  size_t hash = mixed(reinterpret_cast<size_t>(dtype), whole_number(offset));
   hash = mixed(mixed(hash, shape), stride);
   const auto met = geometries_met.find(hash);
   if (met != geometries_met.end()) {
@@ -665,9 +671,7 @@ long long size_of(PyObject* inner) {
   } else {
     size = checked(PyObject_CallOneArg(python.size_of, inner));
   }
-  const long long bytes = PyLong_AsLongLong(size.get());
-  if (bytes == -1 && PyErr_Occurred()) throw Raised();
-  return bytes;
+  return whole_number(size.get());
 }
 
 /// One of the attributes that every device tensor has of its own.
