@@ -8,7 +8,7 @@ one size.
 
 from __future__ import annotations
 
-from math import ceil, floor
+from math import ceil, floor, log2
 from typing import NamedTuple
 
 from anychip.blocks import VectorUnit
@@ -22,6 +22,7 @@ _REGISTER_ROW, _REGISTER_ROW_BYTES = 1024, 4096
 _VECTOR_BYTES, _VECTOR_ELEMENTS = 16, 4
 #: Threads of the largest block, and blocks that a core holds at most.
 _LARGEST_BLOCK, _MOST_BLOCKS = 1024, 32
+_WARP = 32
 
 
 class RowKernel(NamedTuple):
@@ -60,20 +61,35 @@ def row_kernel(chip: Chip, form: Rows, length: int, size: float, row_bytes: floa
     """
     policy = chip.policy
     walks = 1 + any(not form.per_row(result) for result in form.results)
-    if form.passes and form.passes[0].join == "maximum":
+    # Reductions alone (Reduce.cuh) and scans give a short row no more threads than it has vectors; the rest
+    # of the block has other rows. A normalisation gives every row a block of its own.
+    shared = walks == 1 or scans(form)
+    if not shared and form.passes and form.passes[0].join == "maximum":
         return _softmax(chip, form, length, size, row_bytes, walks + 1)
     whole = [operand for operand in form.operands if not form.per_row(operand)]
     product = len(form.passes) == 1 and form.passes[0].recipe.operations == ("mul",) and len(whole) == 2
     vectors = length % _VECTOR_ELEMENTS == 0
-    accesses = ceil(length / (policy.row_block * (_VECTOR_ELEMENTS if vectors else 1)))
-    in_flight = _in_flight(chip, policy.row_block)
+    threads = min(policy.row_block, _vectors(length)) if shared else policy.row_block
+    accesses = ceil(length / (threads * (_VECTOR_ELEMENTS if vectors else 1)))
+    in_flight = _in_flight(chip, policy.row_block) * (policy.row_block // threads)
     missed = _missed(chip, form, in_flight * row_bytes, row_bytes)
     kept = product and length <= _REGISTER_ROW and length * size <= _REGISTER_ROW_BYTES
-    ticks = _ticks(chip, policy.row_block, walks * accesses)
+    ticks = _ticks(chip, threads, walks * accesses)
     tables = [operand for operand in whole if operand.distinct >= form.count * length]
     columns = len(tables) == 2 and walks == 1 and all(operand.strides[-1] != 1 for operand in tables)
     fetched = policy.column_fetches if columns else 1.0
-    return RowKernel(in_flight, kept, ticks, missed, 1 + (product or not vectors), product, fetched)
+    launches = 1 + (product or not (shared or vectors))
+    return RowKernel(in_flight, kept, ticks, missed, launches, product, fetched)
+
+
+def scans(form: Rows) -> bool:
+    """Whether rows leave a running value at every position."""
+    return any(each.join.startswith("running") for each in form.passes)
+
+
+def _vectors(length: int) -> int:
+    """Vectors of a row, the next power of two."""
+    return 2 ** ceil(log2(max(1.0, length / _VECTOR_ELEMENTS)))
 
 
 def _softmax(chip: Chip, form: Rows, length: int, size: float, row_bytes: float, walks: int) -> RowKernel:
@@ -81,7 +97,10 @@ def _softmax(chip: Chip, form: Rows, length: int, size: float, row_bytes: float,
     policy = chip.policy
     if length <= _REGISTER_ROW and length * size <= _REGISTER_ROW_BYTES:
         threads = min(_LARGEST_BLOCK, max(64.0, length * size / _VECTOR_BYTES))
-        return RowKernel(min(16, max(1, floor(2048 / threads))), True, 0.0, 0.0, in_registers=True)
+        # Rows shorter than a warp share it.
+        shared = _WARP // min(_WARP, 2 ** ceil(log2(max(1, length))))
+        in_flight = min(16, max(1, floor(2048 / threads))) * shared
+        return RowKernel(in_flight, True, 0.0, 0.0, in_registers=True)
     vector = _VECTOR_BYTES / size
     if length % vector == 0 and length * size < policy.row_kept_bytes:
         ticks = _ticks(chip, _LARGEST_BLOCK, ceil(length / (_LARGEST_BLOCK * vector)))

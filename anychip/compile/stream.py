@@ -16,7 +16,7 @@ from anychip.chips.inline import Inline
 from anychip.compile.demand import demand_of, multiplies, operand_format
 from anychip.compile.fuse import Crossing
 from anychip.compile.layout import load, local_memory, shared_cache_bytes, store, write_cost
-from anychip.compile.rows import RowKernel, row_kernel
+from anychip.compile.rows import RowKernel, row_kernel, scans
 from anychip.operators import (
     Attention,
     Contract,
@@ -290,17 +290,24 @@ def _rows(chip: Chip, form: Rows) -> Stream:
     # Two pieces are in flight: each is half of the rows that a core holds.
     per_piece = max(1, min(kernel.in_flight // 2 or 1, ceil(count / (chip.cores * 2))))
     pieces = -(-count // per_piece)
-    held = kernel.ticks * per_piece
+    elements, held = per_piece * length, kernel.ticks * per_piece
+    # A reduction or scan of few long rows divides each between blocks; a normalisation, whose block walks its
+    # row again, does not. Software with unknown kernels divides rows where a piece would be very long.
+    divided = (
+        (not writes_elements or scans(form)) and pieces < chip.cores and length > _LARGEST
+        if chip.policy.row_access > 0
+        else length > pieces * 65536
+    )
+    if divided:
+        pieces, elements = _pieces(chip, count * length)
+        held = kernel.ticks * count / pieces
     times = 2 if kernel.copied else 1
     read, stored = times * kernel.fetched * moved.read_bytes, times * moved.written_bytes
     streams = [Walk(read, read, steps[0], held)]
     for index, operations in enumerate(steps[1:], start=1):
         reads = moved.read_bytes if index <= again else 0.0
         streams.append(Walk(reads * kernel.missed, reads * kernel.missed, operations))
-    if length > pieces * 65536:
-        pieces, elements = _pieces(chip, count * length)
-        return Stream("rows", pieces, elements, tuple(streams), stored, launches=kernel.launches)
-    return Stream("rows", pieces, per_piece * length, tuple(streams), stored, launches=kernel.launches)
+    return Stream("rows", pieces, elements, tuple(streams), stored, launches=kernel.launches)
 
 
 def _plain_rows(chip: Chip, form: Rows, length: int, row_bytes: float) -> RowKernel:

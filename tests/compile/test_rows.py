@@ -8,8 +8,10 @@ from anychip import chips
 from anychip.compile import Lowering
 from anychip.compile.rows import RowKernel, row_kernel
 from anychip.operators import Rows, work
-from anychip.products.validate.operators import nodes_of
+from anychip.products.validate.operators import Replay, nodes_of, view
+from anychip.programs.graph import Node
 from anychip.programs.program import Nest
+from anychip.simulate import Player
 
 
 def kernel(chip_name: str, op: str, rows: int, length: int, dtype: str = "fp32") -> RowKernel:
@@ -118,3 +120,52 @@ def test_gain_and_shift_are_fetched_again_and_again_on_rocm() -> None:
         assert row_kernel(chip, sums, 4096, 4, 2 * 4096 * 4).fetched == fetched
         assert isinstance(form[0], Rows)
         assert row_kernel(chip, form[0], 1024, 4, 2 * 1024 * 4).fetched == 1.0
+
+
+def reduced_s(name: str, shape: tuple[int, ...], dims: tuple[int, ...]) -> float:
+    chip = chips.by_name(name)
+    lowering, player = Lowering(chip), Player(chip)
+    left = [size for index, size in enumerate(shape) if index not in dims]
+    inputs, results = (view(0, "fp32", *shape),), (view(1, "fp32", *left),)
+    node = Node("aten.sum.dim_IntList", (("dim", dims), ("keepdim", False)), inputs, results)
+    forms = lowering.forms(node)
+    return sum(player.span(lowering.nest(form)).ticks for form in forms) / chip.clock_hz
+
+
+@pytest.mark.parametrize("name", ["h100", "v100-pcie", "mi210"])
+def test_reductions_move_memory_whatever_their_shape(name: str) -> None:
+    """2 rows of half a million columns, or one row of a million: blocks share what a row does not fill."""
+    rows = reduced_s(name, (1024, 1024), (0,))
+    short, whole = reduced_s(name, (2, 512, 1024), (0,)), reduced_s(name, (1024, 1024), (0, 1))
+    assert whole < 2 * rows
+    # Half of it is written again.
+    assert short < 4 * rows
+    longer = [reduced_s(name, (length,), (0,)) for length in (65535, 65536, 65537, 131072, 1 << 24)]
+    assert longer == sorted(longer) and longer[2] < 1.1 * longer[1]
+
+
+@pytest.mark.parametrize("name", ["h100", "mi210"])
+@pytest.mark.parametrize("call", ["amax", "cumsum", "logsumexp", "_softmax"])
+def test_short_rows_share_a_block(name: str, call: str) -> None:
+    """Four million pairs take no longer than a few times the rows of a thousand with as many elements."""
+    chip = chips.by_name(name)
+    lowering, player = Lowering(chip), Player(chip)
+    attributes = {"amax": (("dim", (1,)),), "_softmax": (("dim", 1), ("half_to_float", False))}
+
+    def seconds(rows: int, length: int) -> float:
+        shape = (rows, length) if call in ("cumsum", "_softmax") else (rows,)
+        given = attributes.get(call, (("dim", (1,) if call == "logsumexp" else 1),))
+        node = Node(
+            f"aten.{call}.default", given, (view(0, "fp32", rows, length),), (view(1, "fp32", *shape),)
+        )
+        forms = lowering.forms(node)
+        return sum(player.span(lowering.nest(form)).ticks for form in forms) / chip.clock_hz
+
+    assert seconds(1 << 22, 2) < 12 * seconds(1 << 13, 1 << 10)
+
+
+@pytest.mark.parametrize("name", ["h100", "mi210"])
+def test_one_row_has_one_block_however_long_it_is(name: str) -> None:
+    call = "layernorm", "fp32", 1, 1
+    short, long = (Replay().seconds(name, nodes_of(*call, length, 1)) for length in (65536, 81920))
+    assert short < long < 1.5 * short
