@@ -270,7 +270,9 @@ def test_the_command_prints_tables_and_writes_files(
     assert content["coverage"] == [{"kind": "softmax", "rows": 1, "replayed": 1, "short": 0, "excluded": {}}]
 
 
-def test_a_file_without_any_row_to_replay_says_why(tmp_path: Path) -> None:
+def test_a_file_without_any_row_to_replay_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = file_of(tmp_path, "NOCHIP,linear,1,64,64,64,fp32,1.0,x,p,m,s")
     with pytest.raises(AnychipError, match=r"gpu_ops.csv: none of 1 rows can be replayed: 1 x chip NOCHIP"):
         main(["--data", str(path)])
@@ -278,8 +280,11 @@ def test_a_file_without_any_row_to_replay_says_why(tmp_path: Path) -> None:
         InvalidInput, match=r"gpu_ops.csv: no row to replay: there is only the line of column"
     ):
         main(["--data", str(file_of(tmp_path))])
+    file_of(tmp_path, "T4,gelu,1,4096,4096,,fp32,1.0,x,p,m,s", name="more.csv")
+    assert main(["--data", str(tmp_path)]) == 0
+    assert "files that are not used: gpu_ops.csv: no rows" in capsys.readouterr().out
     with pytest.raises(InvalidInput, match=r"--shortest-us nan: give microseconds, 0 or more"):
-        main(["--data", str(path), "--shortest-us", "nan"])
+        main(["--data", str(tmp_path), "--shortest-us", "nan"])
 
 
 @pytest.mark.parametrize(

@@ -96,13 +96,14 @@ def main(argv: Sequence[str]) -> int:
         check(page, axis, names, str(options.document))
     known = {} if options.intervals is None else _intervals(options.intervals)
     readings = [(kind, reading(path, kind, options.shortest_us * 1e-6)) for path, kind in files]
+    pairs = list(zip(files, readings, strict=True))
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("reading", total=None)
         result = validated(
             readings,
             axis,
             lambda what: progress.update(task, description=what),
-            others,
+            [*others, *(f"{path.name}: no rows" for (path, _), (_, read) in pairs if read.empty)],
             options.only,
         )
     if not result.rows:

@@ -151,6 +151,11 @@ class Reading(NamedTuple):
     broken: list[Broken]
     repeated: int = 0
 
+    @property
+    def empty(self) -> bool:
+        """Whether the file had no rows."""
+        return not (self.questions or self.excluded or self.broken)
+
 
 ChipOf = Callable[[str], Chip]
 #: Tells the user what is being done.

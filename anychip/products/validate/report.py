@@ -206,7 +206,7 @@ def _show_coverage(result: Result, console: Console) -> None:
         if len(result.broken) > _WORST:
             console.print(f"  and {len(result.broken) - _WORST:,} others; --json lists every row")
     if result.unknown:
-        console.print(f"\nof no kind that is known: {', '.join(result.unknown)}")
+        console.print(f"\nfiles that are not used: {'; '.join(result.unknown)}")
 
 
 def csv_of(result: Result) -> str:
