@@ -94,6 +94,14 @@ def _is_vector(chip: Chip, form: Contract) -> bool:
     return min(form.m, form.n) == 1
 
 
+def _is_depthwise(chip: Chip, form: Contract) -> bool:
+    """Whether a GPU's library has a kernel without tiles: a convolution of every channel by itself."""
+    known = chip.policy.row_access > 0
+    return (
+        known and form.problems > 1 and form.n == 1 and any(each.windows for each in (form.left, form.right))
+    )
+
+
 def nest_of(chip: Chip, group: Group) -> Nest:
     """Lowers one group of forms, nothing remembered."""
     nest = _nest_of(chip, group)
@@ -125,6 +133,7 @@ def _nest_of(chip: Chip, group: Group) -> Nest:
         isinstance(first, Contract)
         and multiplies(chip, operand_format(chip, first))
         and not _is_vector(chip, first)
+        and not _is_depthwise(chip, first)
     ):
         return contraction(
             chip, first, epilogue=forms[1:], saved_bytes=group.epilogue_bytes, crossing=group.crossing

@@ -246,8 +246,9 @@ def _stream_of(chip: Chip, form: Form) -> Stream:
             count = max(1, max((operand.distinct for operand in (*form.reads, *form.writes)), default=1))
             return _simple(chip, "move", form, count, ("copy",))
         case Contract():
-            alone = chip.policy.inline is not None or not multiplies(chip, operand_format(chip, form))
-            steps = ("mul", "add") if alone else ("copy",)
+            beside = chip.policy.inline is None and multiplies(chip, operand_format(chip, form))
+            # What comes here on a GPU is multiplied by vector lanes.
+            steps = ("copy",) if beside and not chip.policy.row_access else ("mul", "add")
             return _simple(chip, "products", form, form.problems * form.m * form.n * form.k, steps)
         case Host():
             return _simple(chip, "host", form, form.operations, ("copy",))

@@ -82,3 +82,25 @@ def test_batches_are_chosen_for_as_one_problem_unless_they_are_attention(
     assert choose(made, batch) == choose(alike, batch if as_batch else batch.alone())
     # The two ways really differ here.
     assert choose(alike, batch) != choose(alike, batch.alone())
+
+
+@pytest.mark.parametrize("chip", ["l4", "h100", "mi210"])
+def test_convolutions_of_single_channels_stream(chip: str) -> None:
+    """Result tiles would be idle but for one column; the library's own kernel moves memory."""
+
+    def convolution(groups: int) -> Node:
+        image = workloads.view(0, "fp32", 32, 256, 56, 56)
+        weight = workloads.view(1, "fp32", 256, 256 // groups, 3, 3)
+        settings = (
+            ("stride", (1, 1)), ("padding", (1, 1)), ("dilation", (1, 1)), ("transposed", False),
+            ("output_padding", (0, 0)), ("groups", groups),
+        )  # fmt: skip
+        result = workloads.view(2, "fp32", 32, 256, 56, 56)
+        return Node("aten.convolution.default", settings, (image, weight), (result,))
+
+    whole, single = ticks(chip, convolution(1)), ticks(chip, convolution(256))
+    assert single < whole / 10
+    described = chips.by_name(chip)
+    bytes_moved = 2 * 32 * 256 * 56 * 56 * 4
+    seconds = single / described.clock_hz
+    assert 1 <= seconds * described.links["dram"].bytes_per_second / bytes_moved < 4
