@@ -63,6 +63,14 @@ def test_eight_bits_are_the_formats_of_the_chip(tmp_path: Path) -> None:
     assert [each.because for each in found.excluded] == ["format fp8: t4 multiplies no such one"]
 
 
+def test_remarks_on_a_chip_are_told_from_parts_of_one(tmp_path: Path) -> None:
+    rest = "gelu,1,64,64,,fp32,1.0,x,p,kernel,s"
+    named = ("H100 (inferred)", "AMD Instinct MI250 (1 GCD)", "A100-SXM-80GB (1x1g.10gb MIG)")
+    found = read(file_of(tmp_path, *(f"{name},{rest}" for name in named)))
+    assert [question.chip for question in found.questions] == ["h100", "mi250"]
+    assert [out.because for out in found.excluded] == ["chip A100-SXM-80GB (1x1g.10gb MIG)"]
+
+
 def test_event_timed_calls_contain_the_hosts_launch(tmp_path: Path) -> None:
     kernel = "A100-SXM4-80GB,linear,1,4096,4096,4096,fp16,0.6,x,pytorch,profiled kernel time,a"
     events = kernel.replace("profiled kernel time", "CUDA/HIP events around one call")
