@@ -3,8 +3,8 @@
 Rows of one chip (or one model) share a bias, so an interval for the next chip has two parts: how far the
 biases of chips lie apart, and how far rows lie from the bias of theirs. The first is the variance of the
 biases with Student's quantile. Fewer than `_ENOUGH` chips say little about it: what they say is pooled with
-what the other classes of the same file and format say (the libraries of a format have biases in common), as a
-scaled inverse chi-square prior with `_PRIOR` degrees of freedom; one chip borrows all of it.
+what the other classes of the same file say, as a scaled inverse chi-square prior with `_PRIOR` degrees of
+freedom; one chip borrows all of it.
 """
 
 from __future__ import annotations
@@ -73,11 +73,7 @@ def intervals(rows: Iterable[Measured], axis: str | None = None) -> list[Interva
     made: list[Interval] = []
     for key, groups in sorted(enough.items(), key=lambda item: item[0][1:]):
         others = [spread for other, spread in spreads.items() if other != key]
-        near = [
-            spread
-            for other, spread in spreads.items()
-            if other != key and (other[0], other[2]) == (key[0], key[2])
-        ]
+        near = [spread for other, spread in spreads.items() if other != key and other[0] == key[0]]
         pooled = median(near if len(near) > 2 else others or [_USUAL**2])
         inside = 0
         for name, errors in groups.items():
