@@ -60,7 +60,8 @@ SINGLE_ISSUE_LANES = _fact(
         "published",
         "waynehacking8/blackwell-tensorcore-kernels@c289bde, results/bench.csv: cublasSgemm on H100 SXM5, "
         "4,096: 54 and 8,192: 48 of 67 Tflop/s, less the 0.47 ms of set-up that its row of 512 shows: 0.92 "
-        "and 0.82 of what older SMs reach there, long runs nearer to the second",
+        "and 0.82 of what older SMs reach there; between them with H100's published mean distance from the "
+        "roofline (NeuSight's summary: 34 %) in view",
         "2026-11-28",
     ),
     0.8,
