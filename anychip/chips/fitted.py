@@ -190,12 +190,28 @@ SIMT_J_PER_FLOP = Fact(
     9.0e-12,
     16.0e-12,
 )
-#: Nanometres that joules go with where the maker's name of a process says something else. TSMC's 12 nm is
-#: its 16 nm process: GP100 and GV100 hold 25 million transistors a square millimetre each.
-NM_OF_TSMC_16 = 12.0
-#: NVIDIA's 4N is of the 5 nm family; a die of 750 mm2 makes 55 Tflop/s of fp32 products with 300 W in it
-#: (RTX PRO 6000 Max-Q: waynehacking8/blackwell-tensorcore-kernels@c289bde, results/bench.csv).
-NM_OF_NVIDIA_4N = 4.6
+#: Nanometres that joules go with where the maker's name of a process says something else.
+NM_OF_TSMC_16 = _fact(
+    12.0,
+    "nm",
+    Source(
+        "derived",
+        "TSMC's 12 nm is its 16 nm process: GP100 and GV100 hold 25 million transistors a square millimetre",
+        _READ_ON,
+    ),
+)
+NM_OF_NVIDIA_4N = _fact(
+    4.6,
+    "nm",
+    Source(
+        "derived",
+        "RTX PRO 6000 Max-Q in 4N, of the 5 nm family: 750 mm2 make 55 Tflop/s of fp32 products with 300 W "
+        "(waynehacking8/blackwell-tensorcore-kernels@c289bde, results/bench.csv)",
+        "2026-11-28",
+    ),
+    4.0,
+    5.0,
+)
 TENSOR_J_PER_FLOP = _fact(
     1.6e-12,
     "J/flop at 12 nm",

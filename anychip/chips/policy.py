@@ -151,3 +151,8 @@ class Policy:
     exchange: ExchangePolicy | None = None
     inline: Inline | None = None
     facts: Mapping[str, Fact] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def knows_row_kernels(self) -> bool:
+        """Whether it is known how the library's kernels walk rows."""
+        return self.row_access > 0

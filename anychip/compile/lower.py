@@ -96,10 +96,8 @@ def _is_vector(chip: Chip, form: Contract) -> bool:
 
 def _is_depthwise(chip: Chip, form: Contract) -> bool:
     """Whether a GPU's library has a kernel without tiles: a convolution of every channel by itself."""
-    known = chip.policy.row_access > 0
-    return (
-        known and form.problems > 1 and form.n == 1 and any(each.windows for each in (form.left, form.right))
-    )
+    alone = form.problems > 1 and form.n == 1
+    return chip.policy.knows_row_kernels and alone and bool(form.left.windows or form.right.windows)
 
 
 def nest_of(chip: Chip, group: Group) -> Nest:

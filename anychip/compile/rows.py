@@ -69,7 +69,7 @@ def row_kernel(chip: Chip, form: Rows, length: int, size: float, row_bytes: floa
     whole = [operand for operand in form.operands if not form.per_row(operand)]
     product = len(form.passes) == 1 and form.passes[0].recipe.operations == ("mul",) and len(whole) == 2
     vectors = length % _VECTOR_ELEMENTS == 0
-    threads = min(policy.row_block, _vectors(length)) if shared else policy.row_block
+    threads = min(policy.row_block, power_of_two(length / _VECTOR_ELEMENTS)) if shared else policy.row_block
     accesses = ceil(length / (threads * (_VECTOR_ELEMENTS if vectors else 1)))
     in_flight = _in_flight(chip, policy.row_block) * (policy.row_block // threads)
     missed = _missed(chip, form, in_flight * row_bytes, row_bytes)
@@ -87,9 +87,9 @@ def scans(form: Rows) -> bool:
     return any(each.join.startswith("running") for each in form.passes)
 
 
-def _vectors(length: int) -> int:
-    """Vectors of a row, the next power of two."""
-    return 2 ** ceil(log2(max(1.0, length / _VECTOR_ELEMENTS)))
+def power_of_two(least: float) -> int:
+    """The next power of two, 1 for anything smaller."""
+    return 2 ** ceil(log2(max(1.0, least)))
 
 
 def _softmax(chip: Chip, form: Rows, length: int, size: float, row_bytes: float, walks: int) -> RowKernel:
@@ -98,7 +98,7 @@ def _softmax(chip: Chip, form: Rows, length: int, size: float, row_bytes: float,
     if length <= _REGISTER_ROW and length * size <= _REGISTER_ROW_BYTES:
         threads = min(_LARGEST_BLOCK, max(64.0, length * size / _VECTOR_BYTES))
         # Rows shorter than a warp share it.
-        shared = _WARP // min(_WARP, 2 ** ceil(log2(max(1, length))))
+        shared = _WARP // min(_WARP, power_of_two(length))
         in_flight = min(16, max(1, floor(2048 / threads))) * shared
         return RowKernel(in_flight, True, 0.0, 0.0, in_registers=True)
     vector = _VECTOR_BYTES / size

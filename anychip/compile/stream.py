@@ -16,7 +16,7 @@ from anychip.chips.inline import Inline
 from anychip.compile.demand import demand_of, multiplies, operand_format
 from anychip.compile.fuse import Crossing
 from anychip.compile.layout import load, local_memory, shared_cache_bytes, store, write_cost
-from anychip.compile.rows import RowKernel, row_kernel, scans
+from anychip.compile.rows import RowKernel, power_of_two, row_kernel, scans
 from anychip.operators import (
     Attention,
     Contract,
@@ -248,7 +248,7 @@ def _stream_of(chip: Chip, form: Form) -> Stream:
         case Contract():
             beside = chip.policy.inline is None and multiplies(chip, operand_format(chip, form))
             # What comes here on a GPU is multiplied by vector lanes.
-            steps = ("copy",) if beside and not chip.policy.row_access else ("mul", "add")
+            steps = ("copy",) if beside and not chip.policy.knows_row_kernels else ("mul", "add")
             return _simple(chip, "products", form, form.problems * form.m * form.n * form.k, steps)
         case Host():
             return _simple(chip, "host", form, form.operations, ("copy",))
@@ -279,7 +279,7 @@ def _rows(chip: Chip, form: Rows) -> Stream:
         steps.append(form.write.operations)
     size = max((operand.bytes / max(1, operand.distinct) for operand in form.operands), default=4.0)
     walks = len(groups) - 1 + writes_elements
-    if chip.policy.row_access > 0:
+    if chip.policy.knows_row_kernels:
         kernel = row_kernel(chip, form, length, size, moved.read_bytes / count)
     else:
         kernel = _plain_rows(chip, form, length, moved.read_bytes / count)
@@ -296,7 +296,7 @@ def _rows(chip: Chip, form: Rows) -> Stream:
     # row again, does not. Software with unknown kernels divides rows where a piece would be very long.
     divided = (
         (not writes_elements or scans(form)) and pieces < chip.cores and length > _LARGEST
-        if chip.policy.row_access > 0
+        if chip.policy.knows_row_kernels
         else length > pieces * 65536
     )
     if divided:
@@ -314,7 +314,7 @@ def _rows(chip: Chip, form: Rows) -> Stream:
 def _plain_rows(chip: Chip, form: Rows, length: int, row_bytes: float) -> RowKernel:
     """Software of unknown kernels: short rows of maxima stay in registers, caches hold what fits."""
     maxima = any(each.join == "maximum" for each in form.passes)
-    threads = min(1024, max(64, 2 ** ceil(log2(max(1.0, length / 4)))))
+    threads = min(1024, max(64, power_of_two(length / 4)))
     in_flight = min(16, 2048 // threads) if form.passes and form.passes[0].join == "maximum" else 16
     cache = shared_cache_bytes(chip)
     if not cache:

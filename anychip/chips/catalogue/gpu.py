@@ -82,7 +82,7 @@ class Generation:
     title: str
     compute_capability: float | None = None
     process_nm: int
-    power_nm: float | None = None
+    power_nm: Fact | None = None
     lanes: int
     tensor: int | None
     tensor_rates: Mapping[str, float] = field(default_factory=dict)
@@ -202,7 +202,7 @@ def build(board: Board, generation: Generation, *, vendor: str, numerics: Numeri
             cluster=generation.cluster,
             largest_tiles=generation.largest_tiles,
             throttled_byte=throttled_byte_s(
-                limit_w=board.tdp_w, die_mm2=board.die_mm2 or generation.die_mm2, memory=board.memory
+                limit_w=board.tdp_w, die_mm2=facts["die_mm2"].value, memory=board.memory
             ),
         ),
         numerics=numerics,
@@ -242,6 +242,8 @@ def _facts(board: Board, generation: Generation) -> dict[str, Fact]:
         ),
         "host_link_bytes_per_second": pcie(board.pcie, lanes=board.pcie_lanes),
     }
+    inferred = {"power_nm": generation.power_nm, "lane_reach": generation.lane_reach}
+    facts |= {name: fact for name, fact in inferred.items() if fact is not None}
     if generation.compute_capability is not None:
         facts["compute_capability"] = published(
             generation.compute_capability, "1", "NVIDIA, CUDA GPU Compute Capability: table of GPUs"
@@ -308,7 +310,7 @@ def _sustained(board: Board, generation: Generation, clock_hz: float, joules: Fa
     return sustained_macs(
         limit_w=board.tdp_w,
         die_mm2=board.die_mm2 or generation.die_mm2,
-        node_nm=generation.power_nm or generation.process_nm,
+        node_nm=generation.power_nm.value if generation.power_nm else generation.process_nm,
         cores=board.units,
         clock_hz=clock_hz,
         joules=joules,

@@ -16,7 +16,7 @@ from statistics import fmean
 
 from anychip.errors import InvalidInput
 from anychip.products.validate.figures import figures, groups_of
-from anychip.products.validate.intervals import held
+from anychip.products.validate.intervals import together
 from anychip.products.validate.question import REASONS
 from anychip.products.validate.report import Result
 
@@ -169,9 +169,8 @@ def _intervals(run: Run) -> str:
         for each in run.result.intervals
     ]
     if rows:
-        spans = run.result.intervals
-        count = sum(each.rows for each in spans)
-        rows.append(["all of these", "", "", f"{100 * held(spans):.0f}", "", f"{count:,}"])
+        share, count = together(run.result.intervals)
+        rows.append(["all of these", "", "", share, "", f"{count:,}"])
     names = ["class", "format", "measured / predicted", f"held on a {left} left out %", f"{left}s", "rows"]
     return _table(names, rows)
 

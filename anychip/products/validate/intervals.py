@@ -85,9 +85,10 @@ def intervals(rows: Iterable[Measured], axis: str | None = None) -> list[Interva
     return made
 
 
-def held(spans: Sequence[Interval]) -> float:
-    """Share of the rows of all classes that lie in the intervals of the other chips or models."""
-    return sum(each.held * each.rows for each in spans) / sum(each.rows for each in spans)
+def together(spans: Sequence[Interval]) -> tuple[str, int]:
+    """Per cent of the rows of all classes that their intervals held, and how many rows these are."""
+    rows = sum(each.rows for each in spans)
+    return f"{100 * sum(each.held * each.rows for each in spans) / rows:.0f}", rows
 
 
 def span(groups: _Groups, pooled: float) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 
 from anychip.products.validate.figures import figures, groups_of
-from anychip.products.validate.intervals import Interval, held
+from anychip.products.validate.intervals import Interval, together
 from anychip.products.validate.question import REASONS, Measured
 from anychip.products.validate.report import Result
 from anychip.profile.html import html_page, page_style
@@ -124,9 +124,8 @@ def _spans(spans: Sequence[Interval]) -> str:
         for s in spans
     )
     if spans:
-        count = sum(each.rows for each in spans)
-        share = f"{held(spans):.0%} of {count:,}"
-        rows += f"<tr><td>all of these</td><td></td><td></td><td>{share}</td><td></td></tr>"
+        share, count = together(spans)
+        rows += f"<tr><td>all of these</td><td></td><td></td><td>{share}% of {count:,}</td><td></td></tr>"
     names = ("class", "format", "80 % interval", "held on what was left out", "chips or models")
     head = "<tr>" + "".join(f"<th>{name}</th>" for name in names) + "</tr>"
     return f"<h2>Intervals</h2><table>{head}{rows}</table>"

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from anychip.products.validate.figures import Coverage, coverage, figures, groups_of, summed
-from anychip.products.validate.intervals import Interval, held, intervals
+from anychip.products.validate.intervals import Interval, intervals, together
 from anychip.products.validate.question import REASONS, Broken, Excluded, Measured, Question
 from anychip.products.validate.ranking import Ranking, rankings
 
@@ -167,10 +167,10 @@ def _show_intervals(result: Result, console: Console) -> None:
         left = result.axis or "chip"
         table = _table("class", "dtype", "low", "high", f"held on a {left} left out %", f"{left}s", "rows")
         for span in spans:
-            low, high, inside = f"{span.low:.2f}", f"{span.high:.2f}", f"{100 * span.held:.0f}"
-            table.add_row(span.kind, span.dtype, low, high, inside, str(span.groups), f"{span.rows:,}")
-        rows = sum(span.rows for span in spans)
-        table.add_row("all of these", "", "", "", f"{100 * held(spans):.0f}", "", f"{rows:,}")
+            low, high, held = f"{span.low:.2f}", f"{span.high:.2f}", f"{100 * span.held:.0f}"
+            table.add_row(span.kind, span.dtype, low, high, held, str(span.groups), f"{span.rows:,}")
+        share, rows = together(spans)
+        table.add_row("all of these", "", "", "", share, "", f"{rows:,}")
         console.print(table)
     for order in result.rankings:
         share = f"{order.agreed / order.pairs:.1%} of {order.pairs:,}" if order.pairs else "none of 0"
