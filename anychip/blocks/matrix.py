@@ -172,6 +172,8 @@ class DotUnit(MatrixEngine):
         efficiency: fraction of the peak that an endless tile reaches.
         operand_cost: multiply-adds for which fetching one operand element from local storage holds the unit;
             it is why small tiles are slow.
+        operand_weights: the same relative to that, by operand format, where formats differ in their bytes for
+            a multiply-add; others 1.
         drain_depth: products per result for which starting and draining a tile holds the unit.
         full_results: results that tiles resident on one core must hold together to hide their latencies.
         occupancy_exponent: of the rate when they hold fewer.
@@ -179,6 +181,9 @@ class DotUnit(MatrixEngine):
             drift apart so far that the tail of one fills the gaps of others.
         sustained: multiply-adds per cycle that the chip's power budget sustains, by operand format; formats
             not named are never throttled.
+        chain_results: results of a tile up to which every thread group's share is one block, so that each
+            multiplication waits for the one before.
+        chain_rate: of the unit's rate that such tiles reach.
     """
 
     native: float
@@ -186,15 +191,19 @@ class DotUnit(MatrixEngine):
     latency_cycles: int = 0
     efficiency: float = 1.0
     operand_cost: float = 0.0
+    operand_weights: Mapping[str, float] = field(default_factory=dict)
     drain_depth: int = 0
     full_results: int = 1
     occupancy_exponent: float = 0.0
     wave_weight: float = 1.0
     sustained: Mapping[str, float] = field(default_factory=dict)
+    chain_results: int = 0
+    chain_rate: float = 1.0
 
     def __post_init__(self) -> None:
         self.require(native=self.native, full_results=self.full_results)
         require_share("DotUnit", self.efficiency)
+        require_share("DotUnit", self.chain_rate)
 
     @property
     def native_macs_per_cycle(self) -> float:
@@ -213,7 +222,10 @@ class DotUnit(MatrixEngine):
                 ceil_div(extent, granule) * granule
                 for extent, granule in zip((m, n, k), self.tile, strict=True)
             )
-        issued = m * n * k * (1 + self.operand_cost * (1 / m + 1 / n)) / self.efficiency
+        fetched = self.operand_cost * self.operand_weights.get(format_name, 1.0)
+        issued = m * n * k * (1 + fetched * (1 / m + 1 / n)) / self.efficiency
+        if m * n <= self.chain_results:
+            issued /= self.chain_rate
         cycles = issued / (self.native * self.rate(format_name))
         limit = self.sustained.get(format_name)
         return cycles if limit is None else max(cycles, m * n * k / limit)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from anychip.chips.kernel_table import Rocblas
 from anychip.chips.policy import ExchangePolicy, Policy
 from anychip.facts import Fact, Source
 
@@ -78,12 +79,15 @@ TENSOR_CORE = {
 }
 #: Parameters of the DotUnit of AMD's matrix cores.
 MATRIX_CORE = {
-    "efficiency": _fact(0.777, "1", _MFMA, 0.70, 0.83),
-    "operand_cost": _fact(8.2, "MAC/element", _MFMA, 3.0, 16.0),
-    "drain_depth": _fact(38, "products", _MFMA, 15, 75),
+    "efficiency": _fact(0.833, "1", _MFMA, 0.80, 1.0),
+    "operand_cost": _fact(16.8, "MAC/element", _MFMA, 13.0, 38.0),
+    "drain_depth": _fact(24, "products", _MFMA, 22, 50),
     "full_results": _fact(32768, "result", _MFMA),
-    "occupancy_exponent": _fact(0.02, "1", _MFMA, 0.01, 0.4),
-    "wave_weight": _fact(0.82, "1", _MFMA, 0.1, 0.9),
+    "occupancy_exponent": _fact(0.01, "1", _MFMA, 0.01, 0.1),
+    "wave_weight": _fact(0.62, "1", _MFMA, 0.5, 0.9),
+    # Blocks are 16 x 16 results, and rocBLAS' groups of threads are four wavefronts.
+    "chain_results": _fact(1024, "result", _MFMA),
+    "chain_rate": _fact(0.63, "1", _MFMA, 0.55, 0.85),
 }
 #: What requests for operand tiles reach of the peak of the links of memory and shared cache, by matrix engine
 #: and maker.
@@ -92,16 +96,21 @@ _TENSOR_PORTS = Source(
     "gpu_ops.csv: fp16 linear of A100-80 and A40 leave it open; by hand, best product of B200 in view",
     _READ_ON,
 )
+_TENSOR_DRAM = _fact(0.77, "1", _TENSOR, 0.7, 0.85)
+_BEST_OF_CDNA_3 = Source(
+    "fitted", "gpu_ops.csv: best bf16 products of MI300X, MI325X and MI355X (3 rows), by hand", _READ_ON
+)
 OPERAND_SHARES = {
     "fma": {"dram": _fact(0.56, "1", _SIMT, 0.39, 0.7)},
-    "tensor": {"dram": _fact(0.77, "1", _TENSOR, 0.7, 0.85), "l2": _fact(0.9, "1", _TENSOR_PORTS, 0.47, 1.0)},
-    "amd": {"dram": _fact(0.62, "1", _MFMA, 0.45, 0.8), "l2": _fact(0.156, "1", _MFMA, 0.145, 0.2)},
+    "tensor": {"dram": _TENSOR_DRAM, "l2": _fact(0.9, "1", _TENSOR_PORTS, 0.47, 1.0)},
+    # Of main memory as tensor cores: few rows of MI100 and MI210 are decided by it.
+    "amd": {"dram": _TENSOR_DRAM, "l2": _fact(0.62, "1", _MFMA, 0.55, 0.7)},
+    "amd chiplets": {"dram": _TENSOR_DRAM, "l2": _fact(0.156, "1", _BEST_OF_CDNA_3, 0.145, 0.2)},
 }
 #: Part of the shared cache in which operands of tiles stay.
 CACHE_SHARES = {
     "fma": _fact(0.48, "1", _SIMT, 0.41, 0.5),
     "tensor": _fact(0.09, "1", _TENSOR, 0.05, 0.2),
-    "amd": _fact(1.0, "1", _MFMA, 0.8, 1.1),
 }
 #: What long sums cost where both operands lie along them: products beyond which, doublings until every
 #: access misses the translation of addresses, and what one adds for each multiply-add. Chips of 16 nm and
@@ -109,7 +118,6 @@ CACHE_SHARES = {
 LONG_ROWS = {
     "pascal": (4096, 3, _fact(1.1e-13, "s", _SIMT, 0.8e-13, 1.6e-13)),
     "later": (16384, 1, _fact(2.3e-3, "cycle", _SIMT, 1.2e-3, 3.5e-3)),
-    "amd": (8192, 5, _fact(2.1e-14, "s", _MFMA, 1.7e-14, 4.0e-14)),
 }
 #: Share of the peak that streams sustain, by memory; the first product with HBM2 is like GDDR.
 STREAM_EFFICIENCY = {
@@ -271,8 +279,8 @@ IDLE_DISPATCH_S = {
         "attention token": _fact(0.25e-6, "s", _PAGED, 0.2e-6, 0.36e-6),
     },
     "amd": {
-        "linear": _fact(36.5e-6, "s", _EVENTS),
-        "bmm": _fact(33.6e-6, "s", _EVENTS),
+        "linear": _fact(39.4e-6, "s", _EVENTS),
+        "bmm": _fact(25.1e-6, "s", _EVENTS),
         "matmul": _fact(28e-6, "s", _EVENTS),
         "softmax": _fact(20e-6, "s", _EVENTS),
         "layernorm": _fact(23.2e-6, "s", _EVENTS),
@@ -399,10 +407,11 @@ _THIN_TILES = ((64, 16), (16, 64), (128, 16), (16, 128))
 #: What libraries have for batches on CUDA cores, by `Generation.batched_menu`.
 _BATCHED_TILES = {"square": ((128, 128),), "flat": ((128, 128), (64, 128)), "all": ()}
 _SPLITS = (1, 2, 3, 4, 6, 8, 12, 16)
-#: Attention in whose shapes rocBLAS' tables hold batches for every layout of operands: width of a head and
-#: longest sequence. Apart from convolutions, their other entries are single problems. Source: rocBLAS,
-#: library/src/blas3/Tensile/Logic/asm_full/arcturus and aldebaran_104cu, tables Cijk_*_SB.
-_TUNED_ATTENTION = (64, 1024)
+#: Rows of operands so far apart, or a multiple of it, share few places of the L2 cache of MI100 and MI210:
+#: linear layers over 32,768 and 65,536 inputs take as long as if main memory gave every tile its operands,
+#: those over 50,272 do not (gpu_ops.csv). Kernels of rocBLAS start at different places of a sum (StaggerU in
+#: its tables).
+_CONFLICT_PITCH_BYTES = {"nvidia": 0, "amd": 131072}
 #: Products of a sum that a kernel on CUDA cores takes at a time: the last number in the names of cuBLAS' and
 #: CUTLASS' kernels for them, such as cutlass_80_simt_sgemm_128x128_8x4.
 _SIMT_STEP = 8
@@ -419,6 +428,7 @@ def gpu_policy(
     cluster: int = 1,
     largest_tiles: bool = False,
     throttled_byte: Fact | None = None,
+    kernel_tables: Rocblas | None = None,
 ) -> Policy:
     """Eager PyTorch on a GPU: one kernel per operator, libraries that choose among tiles and depth splits.
 
@@ -432,10 +442,12 @@ def gpu_policy(
         cluster: multiprocessors that fetch shared operands together.
         largest_tiles: whether tiles of 256 x 256 results are on the menu.
         throttled_byte: of `throttled_byte_s`; None: memory takes nothing from the power limit.
+        kernel_tables: of the library; None: it chooses from menus.
     """
-    tensor, menu = "amd" if maker == "amd" else "tensor", _BATCHED_TILES[batched_menu]
+    menu = _BATCHED_TILES[batched_menu]
     limit, doublings, cost = LONG_ROWS[long_rows] if long_rows else (0, 1, None)
-    shares = {"fma": CACHE_SHARES["fma"]} | ({"tensor": CACHE_SHARES[tensor]} if tensor_cores else {})
+    engines = ("fma", "tensor") if tensor_cores and maker == "nvidia" else ("fma",)
+    shares = {name: CACHE_SHARES[name] for name in engines}
     facts = {
         "dispatch_s": _fact(5e-6, "s", _ASSUMED, 3e-6, 12e-6),
         "host_bytes_per_second": _fact(
@@ -483,9 +495,11 @@ def gpu_policy(
         long_row_s=cost.value if cost and cost.unit == "s" else 0.0,
         long_row_cycles=cost.value if cost and cost.unit == "cycle" else 0.0,
         long_row_doublings=doublings,
+        staggered=maker == "amd",
+        conflict_pitch_bytes=_CONFLICT_PITCH_BYTES[maker],
         throttled_byte_s=throttled_byte.value if throttled_byte else 0.0,
         batch_blind=maker == "amd",
-        batch_tuned=_TUNED_ATTENTION if maker == "amd" else (0, 0),
+        kernel_tables=kernel_tables,
         bias_copied=maker == "amd" and not largest_tiles,
         dispatch_s=5e-6,
         idle_dispatch_s={name: fact.value for name, fact in idle.items()},

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from anychip.chips.inline import Inline
+from anychip.chips.kernel_table import Rocblas
 from anychip.facts import Fact
 
 
@@ -50,6 +51,8 @@ class Policy:
         tiles: (m, n) of the result tiles that the vendor's library chooses from; empty: only `tile`.
         splits: into how many parts the library may cut the depth of one sum.
         batched_tiles: the menu for products of batches, by matrix engine; the others take `tiles`.
+        kernel_tables: from which the library takes the kernel of the nearest problem; None: it chooses from
+            the menus.
         steps: products of one sum that kernels of a matrix engine take at a time, so that sums are padded to
             whole steps; the others take as many as `tile` says.
         cluster: neighbouring cores that fetch an operand which their tiles share once, together.
@@ -60,11 +63,13 @@ class Policy:
         long_row_cycles: cycles of a core that every doubling beyond adds for each of its multiply-adds, where
             each core has a translation of its own.
         long_row_doublings: after which every access misses, so that nothing more is added.
+        staggered: whether tiles start at different places along their sums, so that tiles that share operands
+            do not walk along them together.
+        conflict_pitch_bytes: an operand's rows that are a multiple of it apart push each other out of the
+            shared cache, so that every tile fetches them from main memory; 0: none do.
         throttled_byte_s: time by which a byte of main memory lengthens a product that the power limit
             decides: both draw from it.
         batch_blind: whether the library chooses the tiles of a batch as if it was one problem.
-        batch_tuned: width of the heads and longest sequence of attention whose batches such a library was
-            tuned for all the same, forward and backward.
         bias_copied: whether a bias is first copied over the whole result, by a kernel of its own, and read
             from there by the product, as PyTorch does where its library has no product with a bias.
         core_threads: threads that a core keeps in flight in row-wise kernels.
@@ -125,15 +130,17 @@ class Policy:
     batched_tiles: Mapping[str, tuple[tuple[int, int], ...]] = field(
         default_factory=dict[str, tuple[tuple[int, int], ...]]
     )
+    kernel_tables: Rocblas | None = None
     steps: Mapping[str, int] = field(default_factory=dict[str, int])
     cluster: int = 1
     long_row: int = 0
     long_row_s: float = 0.0
     long_row_cycles: float = 0.0
     long_row_doublings: int = 1
+    staggered: bool = False
+    conflict_pitch_bytes: int = 0
     throttled_byte_s: float = 0.0
     batch_blind: bool = False
-    batch_tuned: tuple[int, int] = (0, 0)
     bias_copied: bool = False
     cache_share: float = 0.5
     cache_shares: Mapping[str, float] = field(default_factory=dict[str, float])

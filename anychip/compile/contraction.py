@@ -49,7 +49,27 @@ def problem_of(chip: Chip, form: Contract) -> Problem:
         form.result.bytes,
         element,
         name,
+        *_lying(form),
     )
+
+
+def _lying(form: Contract) -> tuple[str, tuple[int, int]]:
+    """Along which index each operand lies, as tables of kernels name it, and bytes between its rows.
+
+    Convolutions have neither.
+    """
+    if form.left.windows or form.right.windows:
+        return "", (0, 0)
+    rows = len(form.batch)
+    columns = rows + len(form.rows)
+    layout, pitches = "", [0, 0]
+    sides = ((form.left, rows, columns, "km"), (form.right, columns, columns + len(form.columns), "kn"))
+    for side, (operand, first, end, indices) in enumerate(sides):
+        along = not form.depth or operand.strides[-1] == 1
+        across = operand.strides[first:end] if along else operand.strides[-1:]
+        layout += indices[0] if along else indices[1]
+        pitches[side] = max(across, default=0) * element_bits(operand.format) // 8
+    return layout, (pitches[0], pitches[1])
 
 
 def contraction(
@@ -71,7 +91,7 @@ def contraction(
     """
     problem = problem_of(chip, form)
     tiling = choose(chip, problem)
-    unit_name = _engine_of(chip, form, problem.format)
+    unit_name = tiling.engine or _engine_of(chip, form, problem.format)
     unit = chip.engines[unit_name].block
     assert isinstance(unit, MatrixEngine)  # noqa: S101 - `multiplier` names a matrix engine
     resident = resident_tiles(unit, tiling)

@@ -31,6 +31,10 @@ class Problem(NamedTuple):
         result_bytes: of the result.
         element: bytes of one operand element as it is loaded.
         format: in which products are formed.
+        layout: along which index the left and the right operand lie, such as ``kn``; empty where the library
+            that multiplies has no tables of kernels.
+        pitches: bytes between neighbouring rows of the left and the right operand in memory, across the index
+            along which they lie; 0 where it does not matter.
     """
 
     copies: int
@@ -42,6 +46,8 @@ class Problem(NamedTuple):
     result_bytes: int
     element: float
     format: str
+    layout: str = ""
+    pitches: tuple[int, int] = (0, 0)
 
     def alone(self) -> Problem:
         """One problem of the batch."""
@@ -52,12 +58,16 @@ class Problem(NamedTuple):
 
 
 class Tiling(NamedTuple):
-    """Result tiles of m x n, k products a step, every sum cut into `splits`."""
+    """Result tiles of m x n, k products a step, every sum cut into `splits`.
+
+    `engine` is the matrix engine that multiplies; empty: the chip's first that takes the format.
+    """
 
     m: int
     n: int
     k: int
     splits: int
+    engine: str = ""
 
     def tiles(self, problem: Problem) -> int:
         """Iterations of the grid."""
@@ -122,22 +132,26 @@ class Rates(NamedTuple):
 
 
 def choose(chip: Chip, problem: Problem) -> Tiling:
-    """The tiling with the shortest estimate among the policy's menu.
+    """The tiling of the library's tables, or with the shortest estimate among the policy's menu.
 
     A tile whose double-buffered operands do not fit the local memory takes shorter steps, down to the
     policy's granule, or drops out.
     """
     if chip.policy.inline is not None:
         return even(chip, problem)
+    listed = _listed(chip, problem)
+    if listed is not None:
+        return listed
     rates = Rates.of(chip, problem.format)
     menu = chip.policy.tiles or (chip.policy.tile[:2],)
     if problem.copies > 1:
         menu = chip.policy.batched_tiles.get(chip.multiplier(problem.format), menu)
-        if chip.policy.batch_blind and not _tuned(chip, problem):
+        if chip.policy.batch_blind:
             problem = problem.alone()
+    usual = chip.policy.steps.get(chip.multiplier(problem.format), chip.policy.tile[2])
     best: tuple[float, Tiling] | None = None
     for m, n in menu:
-        step = _step(chip, m, n, problem)
+        step = _step(chip, m, n, usual, problem)
         if step is None:
             continue
         whole = Tiling(m, n, step, 1)
@@ -157,11 +171,18 @@ def choose(chip: Chip, problem: Problem) -> Tiling:
     return Tiling(*min(menu, key=lambda tile: tile[0] * tile[1]), 1, 1)
 
 
-def _tuned(chip: Chip, problem: Problem) -> bool:
-    """Whether the problem is scores, context or a gradient of attention that the library was tuned for."""
-    width, longest = chip.policy.batch_tuned
-    short, middle, long = sorted((problem.m, problem.n, problem.k))
-    return short == width and middle == long <= longest
+def _listed(chip: Chip, problem: Problem) -> Tiling | None:
+    """What the library's table says, if it has one for such operands."""
+    tables = chip.policy.kernel_tables
+    table = None if tables is None else tables.table(problem.format, problem.layout)
+    if table is None:
+        return None
+    kernel = table.nearest(problem.m, problem.n, problem.k)
+    step = _step(chip, kernel.m, kernel.n, kernel.k, problem)
+    if step is None or problem.format not in getattr(chip.engines[kernel.engine].block, "rates", ()):
+        return None
+    splits = min(kernel.splits, ceil_div(problem.k, step))
+    return Tiling(kernel.m, kernel.n, step, splits, kernel.engine)
 
 
 def even(chip: Chip, problem: Problem) -> Tiling:
@@ -176,10 +197,9 @@ def even(chip: Chip, problem: Problem) -> Tiling:
     return Tiling(ceil_div(problem.m, rows), ceil_div(problem.n, columns), ceil_div(problem.k, steps), 1)
 
 
-def _step(chip: Chip, m: int, n: int, problem: Problem) -> int | None:
-    """Products per step that fit the local memory: the policy's, or fewer."""
-    step = chip.policy.steps.get(chip.multiplier(problem.format), chip.policy.tile[2])
-    step = min(step, max(1, problem.k))
+def _step(chip: Chip, m: int, n: int, usual: int, problem: Problem) -> int | None:
+    """Products per step that fit the local memory: the usual ones, or fewer."""
+    step = min(usual, max(1, problem.k))
     capacity = chip.memories[local_memory(chip)].capacity_bytes
     per_product = chip.policy.depth * (m + n) * problem.element + 0.0
     while step > 1 and step * per_product > capacity:
@@ -199,6 +219,17 @@ def far_reads(chip: Chip, problem: Problem, tiling: Tiling, resident: int) -> tu
         return 1.0, 1.0
     if not cache:
         return float(columns), float(rows)
+    reads = _patch_reads(chip, problem, tiling, resident, cache)
+    lost = _lost(chip, problem, tiling, resident, cache)
+    kept = [0.0 if _conflicts(chip, pitch) else 1.0 - lost for pitch in problem.pitches]
+    return columns + (reads[0] - columns) * kept[0], rows + (reads[1] - rows) * kept[1]
+
+
+def _patch_reads(
+    chip: Chip, problem: Problem, tiling: Tiling, resident: int, cache: int
+) -> tuple[float, float]:
+    """How often operands cross the link where tiles in flight walk along their sums together."""
+    rows, columns = ceil_div(problem.m, tiling.m), ceil_div(problem.n, tiling.n)
     share = chip.policy.cache_shares.get(chip.multiplier(problem.format), chip.policy.cache_share)
     if problem.left_bytes + problem.right_bytes < share * cache:
         return 1.0, 1.0
@@ -208,6 +239,25 @@ def far_reads(chip: Chip, problem: Problem, tiling: Tiling, resident: int) -> tu
     patch_columns = min(columns, max(1.0, flying / patch_rows))
     patch_rows = min(rows, max(1.0, flying / patch_columns))
     return max(1.0, columns / patch_columns), max(1.0, rows / patch_rows)
+
+
+def _lost(chip: Chip, problem: Problem, tiling: Tiling, resident: int, cache: int) -> float:
+    """Part of what tiles share that the cache has dropped before the next tile asks for it.
+
+    Where tiles start at different places along their sums, and after many waves one after the other, all
+    others fetch as much as one tile does in all between two that share an operand.
+    """
+    waves = tiling.tiles(problem) / (chip.cores * resident)
+    fetched = (tiling.m + tiling.n) * problem.k * problem.element
+    if not chip.policy.staggered or waves <= _FULL_WAVES or fetched <= cache:
+        return 0.0
+    return (1.0 - _FULL_WAVES / waves) * min(1.0, fetched / cache - 1.0)
+
+
+def _conflicts(chip: Chip, pitch: int) -> bool:
+    """Whether rows so far apart want the same few places of the shared cache and push each other out."""
+    limit = chip.policy.conflict_pitch_bytes
+    return limit > 0 and pitch > 0 and pitch % limit == 0
 
 
 def partial_bytes(problem: Problem, tiling: Tiling) -> int:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
+import csv
+import lzma
+from pathlib import Path
 
 import pytest
 
+import anychip
 from anychip import chips
 from anychip.compile import Lowering
-from anychip.compile.tiles import Problem, choose
 from anychip.programs.graph import Node, View
-from anychip.programs.program import Nest
+from anychip.programs.program import Grid, Instruction, Nest
 from anychip.simulate import Player
 from tests.compile import workloads
 
@@ -60,28 +62,85 @@ def test_elsewhere_a_bias_is_one_vector_in_the_same_launch(chip: str) -> None:
     assert ticks(chip, biased) < 1.02 * ticks(chip, plain)
 
 
-@pytest.mark.parametrize("chip", ["mi100", "mi210"])
+def product(batch: int, m: int, n: int, k: int, layout: str = "kn", format_name: str = "fp32") -> Node:
+    """A batch of matrices, each operand in row order or lying along the other index."""
+    shapes = ((batch, m, k), (batch, k, n))
+    straight = (layout[0] == "k", layout[1] == "n")
+    inputs = tuple(
+        View(
+            port,
+            format_name,
+            shape,
+            (shape[1] * shape[2], shape[2], 1) if along else (shape[1] * shape[2], 1, shape[1]),
+        )
+        for port, (shape, along) in enumerate(zip(shapes, straight, strict=True))
+    )
+    return Node("aten.bmm.default", (), inputs, (workloads.view(2, format_name, batch, m, n),))
+
+
+def tile_of(chip_name: str, node: Node) -> tuple[int, int, int, str]:
+    """Rows, columns and splits of the result tile, and the engine that multiplies."""
+    nest = nest_of(chip_name, node)
+    grid = next(item for item in nest.body if isinstance(item, Grid))
+    multiply = next(
+        item for item in grid.body if isinstance(item, Instruction) and item.operation == "multiply"
+    )
+    return multiply.extents[0], multiply.extents[1], dict(grid.variables)["s"], multiply.engine
+
+
+def listed(
+    chip: str, format_name: str, layout: str
+) -> list[tuple[tuple[int, ...], tuple[int, int, int, str]]]:
+    """The table as the file has it: sizes, and rows, columns, splits and engine of the kernel."""
+    packed = (Path(anychip.__file__).parent / "chips" / "rocblas_kernels.csv.xz").read_bytes()
+    rows = csv.DictReader(lzma.decompress(packed).decode().splitlines())
+    return [
+        (
+            tuple(int(row[name]) for name in ("m", "n", "k")),
+            (int(row["tile_m"]), int(row["tile_n"]), int(row["splits"]), row["engine"]),
+        )
+        for row in rows
+        if (row["chip"], row["format"], row["layout"]) == (chip, format_name, layout)
+    ]
+
+
 @pytest.mark.parametrize(
-    ("extents", "as_batch"),
-    [
-        ((512, 512, 64), True),  # scores
-        ((512, 64, 512), True),  # context, and the gradient of queries
-        ((64, 512, 512), True),  # the gradient of keys
-        ((2048, 2048, 64), False),
-        ((512, 512, 128), False),
-        ((512, 256, 64), False),
-    ],
+    ("chip", "instructions"), [("mi100", "gfx908"), ("mi210", "gfx90a"), ("mi250", "gfx90a")]
 )
-def test_batches_are_chosen_for_as_one_problem_unless_they_are_attention(
-    chip: str, extents: tuple[int, int, int], as_batch: bool
+@pytest.mark.parametrize("layout", ["kn", "kk", "mn"])
+@pytest.mark.parametrize(
+    "extents", [(512, 512, 64), (196, 128, 196), (2048, 2048, 8192), (4096, 50257, 1280)]
+)
+def test_kernels_are_those_of_the_nearest_problem_in_the_librarys_table(
+    chip: str, instructions: str, layout: str, extents: tuple[int, int, int]
 ) -> None:
-    made = chips.by_name(chip)
-    m, n, k = extents
-    batch = Problem(512, m, n, k, 2048 * m * k, 2048 * k * n, 2048 * m * n, 4, "fp32")
-    alike = made.altered(policy=dataclasses.replace(made.policy, batch_blind=False), facts=made.facts)
-    assert choose(made, batch) == choose(alike, batch if as_batch else batch.alone())
-    # The two ways really differ here.
-    assert choose(alike, batch) != choose(alike, batch.alone())
+    table = listed(instructions, "fp32", layout)
+    apart = [sum((a - b) ** 2 for a, b in zip(size, extents, strict=True)) for size, _ in table]
+    *_, kernel = table[apart.index(min(apart))]
+    assert tile_of(chip, product(3, *extents, layout)) == kernel
+    # However many of them there are: tables do not know of batches.
+    assert tile_of(chip, product(512, *extents, layout)) == kernel
+
+
+def test_kernels_without_matrix_instructions_run_on_the_vector_pipes() -> None:
+    assert tile_of("mi100", product(64, 4096, 4096, 64))[3] == "fma"
+    assert tile_of("mi210", product(64, 4096, 4096, 64))[3] == "tensor"
+
+
+def test_formats_without_a_table_choose_from_the_menu() -> None:
+    assert tile_of("mi100", product(1, 512, 512, 512, format_name="int8"))[3] == "tensor"
+
+
+@pytest.mark.parametrize("chip", ["mi100", "mi210"])
+def test_rows_that_fall_on_the_same_places_of_the_cache_are_fetched_for_every_tile(chip: str) -> None:
+    # Neighbouring sizes take the same kernel; only one of them has rows 128 KiB apart.
+    there, beside = (product(1, 1280, 5120, k, "kk") for k in (32768, 32760))
+    assert tile_of(chip, there) == tile_of(chip, beside)
+    moved, usual = (dict(nest_of(chip, node).demand.traffic_bytes)["dram"] for node in (there, beside))
+    assert moved > 2 * usual
+    rows, columns, *_ = tile_of(chip, there)
+    every_tile = 4 * 32768 * (1280 * (5120 // columns) + 5120 * (1280 // rows))
+    assert moved == pytest.approx(every_tile, rel=0.05)
 
 
 @pytest.mark.parametrize("chip", ["l4", "h100", "mi210"])

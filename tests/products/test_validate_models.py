@@ -153,7 +153,7 @@ def test_search_finds_constants_and_leaves_those_that_no_row_decides() -> None:
         return np.log(values["a"] * x ** values["b"] / (2.0 * x**0.5)) + noise
 
     bounds = {"a": Bounds(1.0, 0.1, 10.0), "b": Bounds(1.0, 0.1, 2.0), "idle": Bounds(7.0, 1.0, 9.0)}
-    found = least(errors, bounds, np.full(40, 1 / 40))  # type: ignore
+    found = least(errors, bounds, np.full(40, 1 / 40), 0.0)  # type: ignore
     assert found["a"] == pytest.approx(2.0, rel=0.05)
     assert found["b"] == pytest.approx(0.5, rel=0.1)
     assert found["idle"] == pytest.approx(7.0)
@@ -166,8 +166,8 @@ def test_search_begins_in_the_better_valley() -> None:
         return np.full(8, abs(np.log(values["a"] / 5.0)) if values["a"] > 1 else 0.3 + 0.1 * values["a"])
 
     weights = np.full(8, 1 / 8)
-    alone = least(errors, {"a": Bounds(0.5, 0.01, 10.0)}, weights)  # type: ignore
-    found = least(errors, {"a": Bounds(0.5, 0.01, 10.0, other=4.5)}, weights)  # type: ignore
+    alone = least(errors, {"a": Bounds(0.5, 0.01, 10.0)}, weights, 0.0)  # type: ignore
+    found = least(errors, {"a": Bounds(0.5, 0.01, 10.0, other=4.5)}, weights, 0.0)  # type: ignore
     assert alone["a"] < 1
     assert found["a"] == pytest.approx(5.0, rel=0.05)
 
@@ -204,3 +204,18 @@ def test_constants_are_listed_with_meaning_and_rows() -> None:
     assert "gpu_ops.csv" in cost.fact.source.where
     assert all(each.meaning for each in constants([*map(chips.by_name, ("a100-80", "trn1", "gaudi3"))]))
     assert sum(line.startswith("| `") for line in markdown(listed)) == len(listed)
+
+
+def test_constants_that_rows_hardly_decide_stay_near_their_neutral_values() -> None:
+    made = np.linspace(1.0, 2.0, 40)
+
+    def errors(values: object) -> np.ndarray:
+        assert isinstance(values, dict)
+        # `a` decides all rows; `b` saves less than a hundredth of an error.
+        return made * values["a"] / (made * 3.0) - 1 + 0.003 * np.log(values["b"] / 9.0)
+
+    bounds = {"a": Bounds(1.0, 0.1, 10.0), "b": Bounds(1.0, 0.1, 10.0)}
+    weights = np.full(40, 1 / 40)
+    held = least(errors, bounds, weights, 0.05)  # type: ignore
+    assert held["a"] == pytest.approx(3.0, rel=0.05)
+    assert held["b"] == pytest.approx(1.0, rel=0.05)

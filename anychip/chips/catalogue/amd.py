@@ -14,6 +14,7 @@ from anychip.arithmetic import Contraction
 from anychip.arithmetic import gpu as gpu_numerics
 from anychip.chips.catalogue.gpu import Board, Generation, build
 from anychip.chips.chip import Chip
+from anychip.chips.kernel_table import Rocblas
 from anychip.formats import fp8_e4m3fnuz, fp8_e5m2fnuz
 
 _SIMT = {"fp32": 1.0, "fp64": 0.5}
@@ -30,7 +31,8 @@ CDNA1 = Generation(
     l1_kib=16,
     threads=2560,
     die_mm2=750,
-    long_rows="amd",
+    kernel_tables=Rocblas("gfx908"),
+    cache_bytes=16 * 128,
 )
 CDNA2 = Generation(
     title="CDNA 2 whitepaper",
@@ -43,7 +45,8 @@ CDNA2 = Generation(
     matrix_cores="amd",
     l1_kib=16,
     die_mm2=724,
-    long_rows="amd",
+    kernel_tables=Rocblas("gfx90a"),
+    cache_bytes=32 * 128,
 )
 CDNA3 = Generation(
     title="CDNA 3 whitepaper",

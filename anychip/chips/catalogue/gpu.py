@@ -42,8 +42,10 @@ from anychip.chips.fitted import (
     sustained_macs,
     throttled_byte_s,
 )
+from anychip.chips.kernel_table import Rocblas
 from anychip.chips.sources import assumed, derived, published, recalled
 from anychip.facts import Fact
+from anychip.operators.forms import element_bits
 
 #: A published peak in 1e12 operations a second, or (value, low, high) where documents disagree.
 Tera = float | tuple[float, float, float]
@@ -76,7 +78,9 @@ class Generation:
             flat ones too, or all.
         long_rows: which cost long sums have, a key of `LONG_ROWS`.
         cache_port_bytes: of one multiprocessor from the shared cache, a cycle.
+        cache_bytes: that the shared cache gives to all of them, a cycle; None: what their ports take.
         largest_tiles: whether libraries have tiles of 256 x 256 results for its matrix cores.
+        kernel_tables: from which libraries take kernels; None: they choose from menus.
     """
 
     title: str
@@ -99,7 +103,9 @@ class Generation:
     batched_menu: Literal["square", "flat", "all"] = "square"
     long_rows: str | None = None
     cache_port_bytes: int = CACHE_PORT_BYTES_PER_CYCLE
+    cache_bytes: int | None = None
     largest_tiles: bool = False
+    kernel_tables: Rocblas | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +207,7 @@ def build(board: Board, generation: Generation, *, vendor: str, numerics: Numeri
             cache_parts=generation.l2_parts,
             cluster=generation.cluster,
             largest_tiles=generation.largest_tiles,
+            kernel_tables=generation.kernel_tables,
             throttled_byte=throttled_byte_s(
                 limit_w=board.tdp_w, die_mm2=facts["die_mm2"].value, memory=board.memory
             ),
@@ -280,6 +287,7 @@ def _matrix_engines(board: Board, generation: Generation) -> dict[str, Engine]:
                     name: _rate(name, rate, f"{board.where}: peaks relative to 16-bit operands")
                     for name, rate in generation.tensor_rates.items()
                 },
+                operand_weights=_operand_weights(generation.tensor_rates),
                 sustained={
                     name: _sustained(board, generation, clock_mhz * MEGA, TENSOR_J_PER_FLOP)
                     for name in ("fp16", "bf16")
@@ -304,6 +312,14 @@ def _matrix_engines(board: Board, generation: Generation) -> dict[str, Engine]:
         )
     )
     return engines
+
+
+def _operand_weights(rates: Mapping[str, float]) -> dict[str, Fact]:
+    """Local memory gives bytes: others weigh as many times more than 16-bit operands as they are wider, and
+    as they are multiplied faster."""
+    weights = {name: rate * element_bits(name) / 16 for name, rate in rates.items()}
+    where = "bytes of operands for a multiply-add, and its rate, beside those in 16 bits"
+    return {name: derived(weight, "1", where) for name, weight in weights.items() if weight != 1}
 
 
 def _sustained(board: Board, generation: Generation, clock_hz: float, joules: Fact) -> Fact:
@@ -350,7 +366,8 @@ def _transfer_engines(board: Board, generation: Generation, clock_hz: float) -> 
     seconds = AMD_ACCESS_LATENCY_S if board.name.startswith("mi") else ACCESS_LATENCY_S
     latency = seconds.scaled(clock_hz, "cycle")
     latency = Fact(round(latency.value), "cycle", latency.source, *map(round, latency.range))
-    tensor = OPERAND_SHARES["amd" if generation.matrix_cores == "amd" else "tensor"]
+    amd = "amd chiplets" if generation.cache_bytes is None else "amd"
+    tensor = OPERAND_SHARES[amd if generation.matrix_cores == "amd" else "tensor"]
     none = assumed(0, "cycle", "contained in the tile's start and drain")
     return {
         "load": Engine(
@@ -373,7 +390,13 @@ def _links(board: Board, generation: Generation, clock_hz: float) -> dict[str, L
         kind = "amd-hbm"
     elif kind == "hbm" and board.year < 2017:
         kind = "gddr"
-    port = board.units * clock_hz * generation.cache_port_bytes
+    ports = board.units * generation.cache_port_bytes
+    if generation.cache_bytes is None:
+        said = f"{generation.cache_port_bytes} bytes a cycle and multiprocessor, at boost clock"
+        cycle = derived(ports, "byte/cycle", said, low=0.5 * ports, high=ports)
+    else:
+        said = f"{generation.title}: channels of the L2 cache, 128 bytes a cycle each"
+        cycle = published(generation.cache_bytes, "byte/cycle", said)
     return {
         "dram": Link.of(
             bytes_per_second=published(board.bandwidth_gb * GIGA, "byte/s", board.where),
@@ -381,13 +404,7 @@ def _links(board: Board, generation: Generation, clock_hz: float) -> dict[str, L
             shared=True,
         ),
         "l2": Link.of(
-            bytes_per_second=derived(
-                port,
-                "byte/s",
-                f"{generation.cache_port_bytes} bytes a cycle and multiprocessor, at boost clock",
-                low=0.5 * port,
-                high=port,
-            ),
+            bytes_per_second=cycle.scaled(clock_hz, "byte/s"),
             efficiency=CACHE_EFFICIENCY,
             shared=True,
         ),

@@ -33,6 +33,8 @@ _SAMPLE, _FEWEST, _ALIKE = 100, 10, 33
 #: Products take more: which kernel a row is given jumps with the constants. Where two chips have all rows
 #: there are, a search looks at them all.
 _MORE, _ALL = 300, 1000
+#: What neutral values weigh beside one chip (`search.least`).
+_PRIOR = 0.05
 #: Rows of all searches from which starting further processes pays.
 _WORTH_PROCESSES = 400
 
@@ -134,15 +136,20 @@ def _scaled_engine(engine: Engine, path: Sequence[str], factor: float) -> Engine
     return Engine(block=dataclasses.replace(block, **{path[0]: value}), queue_depth=engine.queue_depth)
 
 
-def _unit(engine: str, facts: Mapping[str, Fact], joint: bool = True) -> tuple[Constant, ...]:
-    bounds = {
+def _unit(engine: str, facts: Mapping[str, Fact]) -> tuple[Constant, ...]:
+    known = {
         "efficiency": Bounds(0.8, 0.4, 1.0),
-        "operand_cost": Bounds(4.0, 0.5, 30.0, other=8.0),
+        "operand_cost": Bounds(4.0, 0.5, 60.0, other=8.0),
         "drain_depth": Bounds(16.0, 1.0, 200.0),
         "occupancy_exponent": Bounds(0.3, 0.01, 1.0, other=0.03),
         "wave_weight": Bounds(0.9, 0.05, 1.0, other=0.3),
+        "chain_rate": Bounds(0.8, 0.3, 1.0),
     }
-    return tuple(Constant(f"engine {engine} {name}", facts[name], each) for name, each in bounds.items())
+    return tuple(
+        Constant(f"engine {engine} {name}", facts[name], each)
+        for name, each in known.items()
+        if name in facts
+    )
 
 
 #: Of requests for tiles: main memory is far from full, and ports of caches are either nearly so or not.
@@ -213,10 +220,8 @@ FAMILIES = (
         "products on AMD's matrix cores", "AMD", _MATMUL, frozenset({"fp32"}),
         (
             *_unit("tensor", catalogue.MATRIX_CORE),
-            *_stage("tensor", catalogue.OPERAND_SHARES["amd"]),
+            *_stage("tensor", {"l2": catalogue.OPERAND_SHARES["amd"]["l2"]}),
             *_idle("amd", "linear", "bmm"),
-            Constant("policy cache_shares tensor", catalogue.CACHE_SHARES["amd"], _CACHE),
-            Constant("policy long_row_s amd", catalogue.LONG_ROWS["amd"][2], _MISSES),
         ),
         _MORE,
     ),
@@ -337,7 +342,8 @@ def searched(family: Family, rows: Sequence[Call]) -> dict[str, float]:
         groups[row.chip, row.kind] = groups.get((row.chip, row.kind), 0) + 1
     shares = np.array([1 / max(_ALIKE, groups[row.chip, row.kind]) for row in rows])
     weights = shares / np.sum(shares)
-    return least(errors, {each.place: each.bounds for each in family.constants}, weights)
+    prior = _PRIOR / len({row.chip for row in rows})
+    return least(errors, {each.place: each.bounds for each in family.constants}, weights, prior)
 
 
 def sampled(rows: Sequence[Call], sample: int = _SAMPLE) -> list[Call]:

@@ -36,7 +36,7 @@ from anychip.simulate import Player
 #: Of a file of this kind.
 COLUMNS = ("chip", "op", "batch", "m", "n", "k", "dtype", "measured_ms", "method")
 
-_PRODUCTS = ("linear", "product", "bmm", "matmul")
+_PRODUCTS = ("linear", "product", "bmm", "matmul", "attention_product")
 #: Rows of a vocabulary where a row names none: only the rows that are picked move.
 _VOCABULARY = 32_000
 _PLAIN = "gelu relu tanh sigmoid silu exp log sqrt rsqrt reciprocal neg abs sin cos erf clone".split()
@@ -103,6 +103,9 @@ def view(number: int, format_name: str, *shape: int) -> View:
 def nodes_of(op: str, name: str, batch: int, m: int, n: int, k: int) -> tuple[Node, ...]:
     """The calls that a row timed, in the format `name`: one, or the gradients of one.
 
+    In a model `torch.matmul` multiplies queries by keys and probabilities by values that lie head beside head
+    in memory: what no batch of matrices can view it copies first.
+
     Raises:
         NotModelled: an operator that this command has no call for.
     """
@@ -120,7 +123,20 @@ def nodes_of(op: str, name: str, batch: int, m: int, n: int, k: int) -> tuple[No
             Node("aten.bmm.default", (), (grad, left), (view(3, name, batch, m, k),)),
             Node("aten.bmm.default", (), (right, grad), (view(4, name, batch, k, n),)),
         )
+    if op == "attention_product":
+        copies: list[Node] = []
+        if m == n:  # queries by keys
+            copies.append(_copied(name, (batch, m, k), (k, batch * k, 1)))
+            copies.append(_copied(name, (batch, k, n), (k, 1, batch * k)))
+        elif m == k:  # probabilities by values
+            copies.append(_copied(name, (batch, k, n), (n, batch * n, 1)))
+        return (*copies, _forward("bmm", name, batch, m, n, k))
     return (_forward(op, name, batch, m, n, k),)
+
+
+def _copied(name: str, shape: tuple[int, int, int], strides: tuple[int, int, int]) -> Node:
+    """The copy of a batch of matrices into one piece."""
+    return Node("aten.clone.default", (), (View(0, name, shape, strides),), (view(1, name, *shape),))
 
 
 def _forward(op: str, name: str, batch: int, m: int, n: int, k: int) -> Node:

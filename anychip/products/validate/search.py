@@ -37,14 +37,19 @@ class Bounds:
 
 
 def least(
-    errors: Callable[[Mapping[str, float]], Vector], bounds: Mapping[str, Bounds], weights: Vector
+    errors: Callable[[Mapping[str, float]], Vector],
+    bounds: Mapping[str, Bounds],
+    weights: Vector,
+    prior: float,
 ) -> dict[str, float]:
-    """Constants for which the weighted mean of absolute errors is smallest.
+    """Constants for which the weighted mean of absolute errors, with what the prior adds, is smallest.
 
     Args:
         errors: predicted over measured, less one: what is reported; one a row.
         bounds: of every constant.
         weights: of the rows.
+        prior: mean absolute error that a constant has to save before it leaves its neutral value for the end
+            of its range: constants that the rows hardly decide stay near what was known before.
     """
     names = tuple(bounds)
     low: Vector = np.log([bounds[name].low for name in names])
@@ -53,16 +58,20 @@ def least(
     def at(where: NDArray[Any]) -> Vector:
         return errors(dict(zip(names, np.exp(where).tolist(), strict=True)))
 
-    def loss(found: Vector) -> float:
-        return float(np.sum(weights * np.minimum(np.abs(found), _OUTLIER)))
+    neutral: Vector = np.log([bounds[name].start for name in names])
+    held = 2 * prior / (high - low) ** 2
+
+    def loss(found: Vector, where: NDArray[Any]) -> float:
+        far = (where - neutral) / (high - low)
+        return float(np.sum(weights * np.minimum(np.abs(found), _OUTLIER)) + prior * np.sum(far * far))
 
     starts = product(
         *((each.start,) if each.other is None else (each.start, each.other) for each in bounds.values())
     )
     tried_starts = [(start, at(np.log(start))) for start in starts]
-    begun, now = min(tried_starts, key=lambda each: loss(each[1]))
+    begun, now = min(tried_starts, key=lambda each: loss(each[1], np.log(each[0])))
     place: Vector = np.log(begun)
-    best, damping = loss(now), 0.1
+    best, damping = loss(now, place), 0.1
     for turn in range(_ROUNDS):
         step = _STEP if turn < _ROUNDS - 2 else _STEP / 2
         columns: list[Vector] = []
@@ -73,8 +82,8 @@ def least(
             columns.append((at(there) - now) / (step if up else -step))
         slopes = np.stack(columns, axis=1)
         force = weights / np.maximum(np.abs(now), _LINEAR) * (np.abs(now) < _OUTLIER)
-        matrix = slopes.T @ (slopes * force[:, None])
-        pull = slopes.T @ (force * now)
+        matrix = slopes.T @ (slopes * force[:, None]) + np.diag(held)
+        pull = slopes.T @ (force * now) + held * (place - neutral)
         moved = False
         for _ in range(4):
             # Damping towards standing still: constants that no row decides stay where they are.
@@ -85,8 +94,8 @@ def least(
                 damping *= 4
                 continue
             found = at(tried)
-            if loss(found) < best * 0.9995:
-                place, now, best, moved = tried, found, loss(found), True
+            if loss(found, tried) < best * 0.9995:
+                place, now, best, moved = tried, found, loss(found, tried), True
                 damping = max(damping / 4, 1e-3)
                 break
             damping *= 4
