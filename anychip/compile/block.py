@@ -37,6 +37,8 @@ from anychip.programs.program import Grid, Instruction, Item, Loop, Nest, Slot
 
 #: Results held by one accumulator tile, and columns of one tile of weights.
 _RESULTS, _COLUMNS = 512 * 512, 512
+#: Buffer of finished tiles, where the vector unit and the engines that multiply work side by side.
+_RESULT_TILES = "tiles"
 #: Vector operations on one attention score (scale and mask, maximum, normalise, transpose) and curves.
 _SCORE_OPERATIONS, _SCORE_CURVES = 4, 1
 #: Keys of a piece that fill an array.
@@ -181,6 +183,9 @@ def _contract(
         return _result_tiles(writer, unit_name, name, shape, results, share, read, engine, stored_bytes)
 
     streamed_pieces(writer, streamed, piece)
+    if chip.policy.accumulators > 1:
+        # What comes next waits for all tiles.
+        writer.add(writer.lane(engine, (Slot(_RESULT_TILES),), 1, 1))
 
 
 def _riders(group: Group, index: int) -> tuple[list[int], bool]:
@@ -239,7 +244,10 @@ def _result_tiles(
     engine: str,
     stored_bytes: int,
 ) -> tuple[Item, ...]:
-    """Products and evacuation of a share of a contraction, one accumulator tile after the other."""
+    """Products and evacuation of a share of a contraction, one accumulator tile after the other.
+
+    Where several tiles wait for the vector unit, products go on while it works.
+    """
     chip = writer.chip
     unit = chip.engines[unit_name].block
     assert isinstance(unit, MatrixEngine)  # noqa: S101 - named by the caller
@@ -252,11 +260,12 @@ def _result_tiles(
     products = Instruction(
         unit_name, "multiply", (*read, values), (Slot(sums, fresh=True),), extents, format_name
     )
-    evacuation = writer.lane(engine, (Slot(sums),), results * share / tiles, 1)
+    target = _RESULT_TILES if chip.policy.accumulators > 1 else "values"
+    evacuation = writer.lane(engine, (Slot(sums),), results * share / tiles, 1, target)
     items: list[Item] = [products, evacuation]
     if stored_bytes:
         size = stored_bytes * share / tiles
-        items.append(store(chip, "values", results * share / tiles, size))
+        items.append(store(chip, target, results * share / tiles, size))
     return tuple(items) if tiles == 1 else (Loop("t", tiles, tuple(items)),)
 
 

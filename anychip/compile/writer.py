@@ -88,10 +88,13 @@ class BlockWriter:
         values = Slot(self.buffer("values", 1, 1))
         return Part(replace(instruction, reads=(*instruction.reads, values)), fenced=True), Slot(name)
 
-    def lane(self, engine: str, reads: tuple[Slot, ...], elements: float, steps: int) -> Instruction:
+    def lane(
+        self, engine: str, reads: tuple[Slot, ...], elements: float, steps: int, target: str = "values"
+    ) -> Instruction:
         """`steps` operations on every element, in the vector or scalar engine, into the block's values."""
         recipe = Recipe(1, (Step("copy", (0,)),) * steps, (0,))
-        written = (Slot(self.buffer("values", 1, 1), fresh=True),)
+        depth = 1 if target == "values" else self.chip.policy.accumulators
+        written = (Slot(self.buffer(target, depth, 1), fresh=True),)
         return Instruction(engine, "lanes", reads, written, (max(1, ceil(elements)),), "fp32", recipe)
 
     def items(self) -> tuple[Item, ...]:
