@@ -23,16 +23,17 @@ from anychip.blocks import DmaEngine
 from anychip.chips import Chip, Engine
 from anychip.chips import fitted as catalogue
 from anychip.facts import Fact
-from anychip.products.validate.operators import Call, Replay, seconds_of
+from anychip.products.validate.operators import Call, Replay, device_seconds, host_seconds
 from anychip.products.validate.question import Found, Question, Tell, catalogue_chip
 from anychip.products.validate.search import Bounds, Vector, least
 
-#: Rows that a search looks at, taken evenly from every chip and class; at least so many of each. Chips and
-#: classes with more rows than `_ALIKE` weigh alike, those with fewer as much less as they have fewer.
+#: Rows that a search looks at, and of every chip and class at least. Chips and classes with more rows than
+#: `_ALIKE` weigh alike, those with fewer as much less as they have fewer.
 _SAMPLE, _FEWEST, _ALIKE = 100, 10, 33
-#: Products take more: which kernel a row is given jumps with the constants. Where two chips have all rows
-#: there are, a search looks at them all.
-_MORE, _ALL = 300, 1000
+#: Products take more: which kernel a row is given jumps with the constants.
+_MORE = 300
+#: Constants that change nothing on the device.
+_OF_HOST = ("policy idle_dispatch_s", "policy traced_dispatch")
 #: What neutral values weigh beside one chip (`search.least`).
 _PRIOR = 0.05
 #: Rows of all searches from which starting further processes pays.
@@ -214,7 +215,7 @@ FAMILIES = (
             *_stage("tensor", catalogue.OPERAND_SHARES["tensor"]),
             Constant("policy cache_shares tensor", catalogue.CACHE_SHARES["tensor"], _CACHE),
         ),
-        _ALL,
+        _MORE,
     ),
     Family(
         "products on AMD's matrix cores", "AMD", _MATMUL, frozenset({"fp32"}),
@@ -333,10 +334,17 @@ def _searched_family(index: int, rows: Sequence[Call]) -> dict[str, float]:
 def searched(family: Family, rows: Sequence[Call]) -> dict[str, float]:
     """Constants with the least mean error on the rows; chips, and classes of a chip, weigh alike."""
 
+    on_device: dict[tuple[float, ...], Vector] = {}
+
     def errors(values: Mapping[str, float]) -> Vector:
         replay = Replay(lambda chip: family.altered(catalogue_chip(chip), values))
-        return np.array([seconds_of(replay, row) / row.measured - 1 for row in rows])
+        decide = tuple(value for place, value in values.items() if not place.startswith(_OF_HOST))
+        if decide not in on_device:
+            on_device[decide] = np.array([device_seconds(replay, row) for row in rows])
+        host = np.array([host_seconds(replay.pricer(row.chip)[0].policy, row) for row in rows])
+        return (on_device[decide] + host) / measured - 1
 
+    measured = np.array([row.measured for row in rows])
     groups: dict[tuple[str, str], int] = {}
     for row in rows:
         groups[row.chip, row.kind] = groups.get((row.chip, row.kind), 0) + 1
@@ -347,9 +355,12 @@ def searched(family: Family, rows: Sequence[Call]) -> dict[str, float]:
 
 
 def sampled(rows: Sequence[Call], sample: int = _SAMPLE) -> list[Call]:
-    """About so many rows, the same share of each chip and class, taken evenly."""
+    """About so many rows, taken evenly from every chip and class; what small ones leave goes to others."""
     groups: dict[tuple[str, str], list[Call]] = {}
     for row in rows:
         groups.setdefault((row.chip, row.kind), []).append(row)
-    limit = max(_FEWEST, sample // max(1, len(groups)))
+    left, limit = sample, _FEWEST
+    for position, size in enumerate(sorted(map(len, groups.values()))):
+        limit = max(_FEWEST, left // (len(groups) - position))
+        left -= min(size, limit)
     return [row for mine in groups.values() for row in mine[:: max(1, -(-len(mine) // limit))]]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from anychip.chips import Chip, cast_format
+from anychip.chips import Chip, Policy, cast_format
 from anychip.compile import Lowering
 from anychip.errors import AnychipError, NotModelled
 from anychip.operators import Form
@@ -291,7 +291,15 @@ def predict(
 
 def seconds_of(replay: Replay, call: Call) -> float:
     """What a call takes, with the host's share that its method measures."""
-    seconds = replay.seconds(call.chip, nodes_of(call.op, call.format, *call.shape))
-    policy = replay.pricer(call.chip)[0].policy
+    return device_seconds(replay, call) + host_seconds(replay.pricer(call.chip)[0].policy, call)
+
+
+def device_seconds(replay: Replay, call: Call) -> float:
+    """What a call takes on the device."""
+    return replay.seconds(call.chip, nodes_of(call.op, call.format, *call.shape))
+
+
+def host_seconds(policy: Policy, call: Call) -> float:
+    """The host's share of a call that its method measures."""
     share = policy.traced_dispatch if call.traced else 1.0
-    return seconds + share * policy.idle_dispatch_s.get(call.host, 0.0)
+    return share * policy.idle_dispatch_s.get(call.host, 0.0)
