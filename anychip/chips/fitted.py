@@ -552,6 +552,7 @@ def neuron_policy(
         depth=2,
         graph_cores=1,
         kernel_queries=round(queries.value),
+        casts_ahead=True,
         accumulators=1,
         block_s=block.value,
         call_s=call.value,

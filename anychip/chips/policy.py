@@ -93,6 +93,8 @@ class Policy:
         graph_cores: cores that one compiled graph runs on; 0: all of them.
         kernel_queries: queries of a sequence from which on attention is a kernel written by hand, which skips
             what a causal mask leaves out and overlaps all engines; 0: never.
+        casts_ahead: whether a compiled graph keeps its operands in memory in the format in which they are
+            multiplied.
         accumulators: result tiles that may wait for the vector unit; 1 makes both engines take turns.
         block_s: latency of one fused block that no engine explains.
         call_s: latency of one call of a compiled graph.
@@ -146,6 +148,7 @@ class Policy:
     cache_shares: Mapping[str, float] = field(default_factory=dict[str, float])
     graph_cores: int = 0
     kernel_queries: int = 0
+    casts_ahead: bool = False
     accumulators: int = 2
     block_s: float = 0.0
     call_s: float = 0.0

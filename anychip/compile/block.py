@@ -167,7 +167,7 @@ def _contract(
         for o, out in zip(forms[riders[-1] if riders else index].writes, last.writes, strict=True)
         if out
     )
-    streamed = _streamed_bytes(name, (form.left, form.right), state.reads)
+    streamed = _streamed_bytes(chip, name, (form.left, form.right), state.reads)
     streamed += sum(o.bytes for o, crossing in zip(form.extras, state.reads[2:], strict=False) if crossing)
     shape = array_shape(unit, form)
     shape = shape._replace(m=ceil_div(shape.m, writer.spread))
@@ -224,12 +224,16 @@ def _pointwise_elements(form: Form) -> int:
     return form.count * form.elements if isinstance(form, Rows) and not form.passes else -1
 
 
-def _streamed_bytes(name: str, operands: tuple[Operand, ...], crossing: tuple[bool, ...]) -> int:
-    """Bytes of operands that come from main memory, already cast to the format that is multiplied."""
+def _streamed_bytes(
+    chip: Chip, name: str, operands: tuple[Operand, ...], crossing: tuple[bool, ...]
+) -> int:
+    """Bytes of operands that come from main memory, cast to the format that is multiplied if they lie so."""
     size = 0
     for operand, crosses in zip(operands, crossing, strict=False):
         if crosses:
-            size += ceil(operand.distinct * min(element_bytes(name), element_bytes(operand.format)))
+            stored = element_bytes(operand.format)
+            each = min(element_bytes(name), stored) if chip.policy.casts_ahead else stored
+            size += ceil(operand.distinct * each)
     return size
 
 

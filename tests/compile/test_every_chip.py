@@ -131,3 +131,15 @@ def test_work_that_fits_no_array_runs_on_lanes() -> None:
     nest = lowering.nest(lowering.forms(workloads.matmul("fp64", 1, 8, 8, 8))[0])
     assert nest.demand.macs == ()
     assert dict(nest.demand.lane_operations)["lane"] > 0
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if chip_of(name).policy.style == "compiled"])
+@pytest.mark.parametrize("extents", [(64, 512, 64, 512), (512, 128, 128, 64), (1, 8192, 8192, 128)])
+def test_operands_are_read_as_they_lie_in_memory(name: str, extents: tuple[int, int, int, int]) -> None:
+    """Multiplying fp32 operands in fewer bits does not make them shorter, unless they were cast ahead."""
+    chip = chip_of(name)
+    batch, m, n, k = extents
+    reads = batch * (m * k + k * n) * (2 if chip.policy.casts_ahead else 4)
+    seconds = ticks(chip, workloads.matmul("fp32", *extents)) / chip.clock_hz
+    moved = reads + 4 * batch * m * n
+    assert seconds >= moved / chip.links[chip.load.links[0]].bytes_per_second

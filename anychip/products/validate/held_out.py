@@ -35,7 +35,7 @@ _MORE = 300
 #: Constants that change nothing on the device.
 _OF_HOST = ("policy idle_dispatch_s", "policy traced_dispatch")
 #: What neutral values weigh beside one chip (`search.least`).
-_PRIOR = 0.05
+_PRIOR = 0.03
 #: Rows of all searches from which starting further processes pays.
 _WORTH_PROCESSES = 400
 
