@@ -20,6 +20,12 @@ _SIMT = Source(
 )
 _TENSOR = Source("fitted", "gpu_ops.csv: fp16 linear of A100-80 and A40 (324 rows, 20 us and more)", _READ_ON)
 _MFMA = Source("fitted", "gpu_ops.csv: fp32 linear and bmm of MI100 and MI210 (531 rows)", _READ_ON)
+_BLOCKS = Source(
+    "derived",
+    "a block of 16 x 16 results and 4 products takes the matrix cores of a compute unit 8 cycles, and its "
+    "operands, on their way in and out, local memory with 128 bytes a cycle 6: one after the other, 8 of 14",
+    "2026-11-28",
+)
 _ROWS = Source("fitted", "gpu_ops.csv: fp32 elementwise, softmax, layernorm (3,099 rows)", _READ_ON)
 _ENCODERS = Source(
     "fitted",
@@ -86,8 +92,8 @@ MATRIX_CORE = {
     "occupancy_exponent": _fact(0.01, "1", _MFMA, 0.01, 0.1),
     "wave_weight": _fact(0.62, "1", _MFMA, 0.5, 0.9),
     # Blocks are 16 x 16 results, and rocBLAS' groups of threads are four wavefronts.
-    "chain_results": _fact(1024, "result", _MFMA),
-    "chain_rate": _fact(0.63, "1", _MFMA, 0.55, 0.85),
+    "chain_results": _fact(1024, "result", _BLOCKS),
+    "chain_rate": _fact(0.57, "1", _BLOCKS, 0.5, 0.75),
 }
 #: What requests for operand tiles reach of the peak of the links of memory and shared cache, by matrix engine
 #: and maker.

@@ -138,19 +138,14 @@ def _scaled_engine(engine: Engine, path: Sequence[str], factor: float) -> Engine
 
 
 def _unit(engine: str, facts: Mapping[str, Fact]) -> tuple[Constant, ...]:
-    known = {
+    bounds = {
         "efficiency": Bounds(0.8, 0.4, 1.0),
         "operand_cost": Bounds(4.0, 0.5, 60.0, other=8.0),
         "drain_depth": Bounds(16.0, 1.0, 200.0),
         "occupancy_exponent": Bounds(0.3, 0.01, 1.0, other=0.03),
         "wave_weight": Bounds(0.9, 0.05, 1.0, other=0.3),
-        "chain_rate": Bounds(0.8, 0.3, 1.0),
     }
-    return tuple(
-        Constant(f"engine {engine} {name}", facts[name], each)
-        for name, each in known.items()
-        if name in facts
-    )
+    return tuple(Constant(f"engine {engine} {name}", facts[name], each) for name, each in bounds.items())
 
 
 #: Of requests for tiles: main memory is far from full, and ports of caches are either nearly so or not.
