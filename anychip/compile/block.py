@@ -224,9 +224,7 @@ def _pointwise_elements(form: Form) -> int:
     return form.count * form.elements if isinstance(form, Rows) and not form.passes else -1
 
 
-def _streamed_bytes(
-    chip: Chip, name: str, operands: tuple[Operand, ...], crossing: tuple[bool, ...]
-) -> int:
+def _streamed_bytes(chip: Chip, name: str, operands: tuple[Operand, ...], crossing: tuple[bool, ...]) -> int:
     """Bytes of operands that come from main memory, cast to the format that is multiplied if they lie so."""
     size = 0
     for operand, crosses in zip(operands, crossing, strict=False):

@@ -14,6 +14,8 @@ from anychip.profile.html import html_page, page_style
 from anychip.units import seconds
 
 _SIZE, _MARGIN, _MOST = 380, 52, 1500
+#: Rows that a picture needs, and powers of ten below which an axis has ticks in between.
+_FEWEST, _FEW_DECADES = 5, 2.5
 _COLOURS = ("#0b7285", "#c2410c", "#5f3dc4", "#2b8a3e", "#a61e4d", "#1864ab", "#846200", "#495057")
 
 
@@ -27,7 +29,8 @@ def page_of(result: Result) -> str:
     pictures = "".join(
         f"<figure>{_scatter(mine, colours)}<figcaption>{escape(kind)} {dtype}, {len(mine):,} rows"
         "</figcaption></figure>"
-        for (kind, dtype), mine in groups.items()
+        for (kind, dtype), mine in sorted(groups.items(), key=lambda each: -len(each[1]))
+        if len(mine) >= _FEWEST
     )
     orders = "".join(
         f"<li>by {escape(each.of)}: {each.agreed / max(1, each.pairs):.1%} of {each.pairs:,} pairs; choosing "
@@ -47,7 +50,7 @@ def page_of(result: Result) -> str:
     style = (
         f"{page_style()}"
         ".plots { display: flex; flex-wrap: wrap; gap: 12px; } figure { margin: 0; width: 300px; }\n"
-        "figcaption { text-align: center; font-size: 13px; }"
+        ".plots svg { overflow: visible; } figcaption { text-align: center; font-size: 13px; }"
     )
     fragment = f'<style>{style}</style>\n<main class="anychip">{"".join(body)}</main>'
     return html_page("Predicted and measured", fragment)
@@ -91,8 +94,11 @@ def _scatter(rows: Sequence[Measured], colours: Mapping[str, str]) -> str:
 def _axes(
     low: float, high: float, at: Callable[[float], float], label: Callable[[float], str]
 ) -> Iterator[str]:
-    for exponent in range(math.ceil(low), math.floor(high) + 1):
-        value, place = 10.0**exponent, at(10.0**exponent)
+    decades = range(math.floor(low), math.floor(high) + 1)
+    steps = (1, 2, 5) if high - low < _FEW_DECADES else (1,)
+    ticks = (step * 10.0**exponent for exponent in decades for step in steps)
+    for value in (tick for tick in ticks if low <= math.log10(tick) <= high):
+        place = at(value)
         yield f'<text class="middle" x="{place:.0f}" y="{_SIZE - 30}">{label(value)}</text>'
         yield f'<text class="end" x="{_MARGIN - 6}" y="{_SIZE - place + 4:.0f}">{label(value)}</text>'
     yield f'<text class="middle" x="{_SIZE / 2}" y="{_SIZE - 10}">measured; upwards: predicted</text>'
