@@ -143,6 +143,20 @@ def test_rows_that_fall_on_the_same_places_of_the_cache_are_fetched_for_every_ti
     assert moved == pytest.approx(every_tile, rel=0.05)
 
 
+@pytest.mark.parametrize(
+    ("chip", "staggered"), [("mi100", True), ("mi210", True), ("v100", False), ("h100", False)]
+)
+def test_long_sums_lose_what_staggered_tiles_share(chip: str, staggered: bool) -> None:
+    def traffic(m: int, k: int) -> float:
+        return dict(nest_of(chip, product(1, m, 2048, k, "kk")).demand.traffic_bytes)["dram"] / (m * k)
+
+    # One tile of 30,000 products fetches more than the cache of MI100 and MI210 holds, one of 3,000 does not.
+    longer = traffic(65536, 30000) / traffic(65536, 3000)
+    assert longer > 1.3 if staggered else longer < 1.1
+    # While the first tiles are in flight all of them began together.
+    assert traffic(512, 30000) < 1.1 * traffic(512, 3000)
+
+
 @pytest.mark.parametrize("chip", ["l4", "h100", "mi210"])
 def test_convolutions_of_single_channels_stream(chip: str) -> None:
     """Result tiles would be idle but for one column; the library's own kernel moves memory."""

@@ -15,6 +15,7 @@ from anychip.arithmetic import gpu as gpu_numerics
 from anychip.chips.catalogue.gpu import Board, Generation, build
 from anychip.chips.chip import Chip
 from anychip.chips.kernel_table import Rocblas
+from anychip.chips.sources import published, recalled
 from anychip.formats import fp8_e4m3fnuz, fp8_e5m2fnuz
 
 _SIMT = {"fp32": 1.0, "fp64": 0.5}
@@ -32,7 +33,7 @@ CDNA1 = Generation(
     threads=2560,
     die_mm2=750,
     kernel_tables=Rocblas("gfx908"),
-    cache_bytes=16 * 128,
+    cache_bytes=published(2048, "byte/cycle", "Wikipedia, CDNA: its L2 cache puts out 2 KB per clock"),
 )
 CDNA2 = Generation(
     title="CDNA 2 whitepaper",
@@ -46,7 +47,13 @@ CDNA2 = Generation(
     l1_kib=16,
     die_mm2=724,
     kernel_tables=Rocblas("gfx90a"),
-    cache_bytes=32 * 128,
+    cache_bytes=recalled(
+        4096,
+        "byte/cycle",
+        "CDNA 2 whitepaper: twice CDNA's, 128 bytes in each of 32 channels (ROCm Compute Profiler: 32)",
+        low=2048,
+        high=4096,
+    ),
 )
 CDNA3 = Generation(
     title="CDNA 3 whitepaper",

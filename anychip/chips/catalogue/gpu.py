@@ -103,7 +103,7 @@ class Generation:
     batched_menu: Literal["square", "flat", "all"] = "square"
     long_rows: str | None = None
     cache_port_bytes: int = CACHE_PORT_BYTES_PER_CYCLE
-    cache_bytes: int | None = None
+    cache_bytes: Fact | None = None
     largest_tiles: bool = False
     kernel_tables: Rocblas | None = None
 
@@ -391,12 +391,8 @@ def _links(board: Board, generation: Generation, clock_hz: float) -> dict[str, L
     elif kind == "hbm" and board.year < 2017:
         kind = "gddr"
     ports = board.units * generation.cache_port_bytes
-    if generation.cache_bytes is None:
-        said = f"{generation.cache_port_bytes} bytes a cycle and multiprocessor, at boost clock"
-        cycle = derived(ports, "byte/cycle", said, low=0.5 * ports, high=ports)
-    else:
-        said = f"{generation.title}: channels of the L2 cache, 128 bytes a cycle each"
-        cycle = published(generation.cache_bytes, "byte/cycle", said)
+    said = f"{generation.cache_port_bytes} bytes a cycle and multiprocessor, at boost clock"
+    cycle = generation.cache_bytes or derived(ports, "byte/cycle", said, low=0.5 * ports, high=ports)
     return {
         "dram": Link.of(
             bytes_per_second=published(board.bandwidth_gb * GIGA, "byte/s", board.where),
