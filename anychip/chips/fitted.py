@@ -1,4 +1,4 @@
-"""Constants that no data sheet gives, fitted once per family, and the policies they make.
+"""Constants that no data sheet gives, fitted once per family.
 
 Every number is a Fact of kind ``fitted`` that names the rows it was fitted to, or ``assumed`` where there
 were none. They carry over to a chip that was never measured through its data-sheet numbers.
@@ -6,10 +6,6 @@ were none. They carry over to a chip that was never measured through its data-sh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from anychip.chips.kernel_table import Rocblas
-from anychip.chips.policy import ExchangePolicy, Policy
 from anychip.facts import Fact, Source
 
 _READ_ON = "2026-11-22"
@@ -32,7 +28,6 @@ _ENCODERS = Source(
     "neuron_published.csv: encoders, GPT-2, CNN and U-Net rows of inf2 and trn1 (236 rows)",
     _READ_ON,
 )
-_ASSUMED = Source("assumed", "host time of one eager PyTorch operator on a current server CPU", _READ_ON)
 
 
 def _fact(
@@ -294,6 +289,18 @@ IDLE_DISPATCH_S = {
     },
 }
 
+#: Host time to launch one kernel, and bytes a second between host and device.
+DISPATCH_S = _fact(
+    5e-6,
+    "s",
+    Source("assumed", "host time of one eager PyTorch operator on a current server CPU", _READ_ON),
+    3e-6,
+    12e-6,
+)
+HOST_BYTES_PER_SECOND = _fact(
+    12e9, "byte/s", Source("assumed", "PCIe 3/4 x16, pageable to pinned", _READ_ON), 6e9, 25e9
+)
+
 _TRACED = Source("fitted", "gpu_ops.csv: rows and lanes traced inside models (130 rows)", _READ_ON)
 #: Part of it that events inside a running model still contain: the host is ahead, but not always.
 TRACED_DISPATCH = {
@@ -317,6 +324,9 @@ FIRST_TRANSFERS_BYTES_PER_SECOND = _fact(
     20e9,
     53.7e9,
 )
+#: Latency of one fused block on Neuron that no engine explains, and of one call.
+NEURON_BLOCK_S = _fact(5.05e-6, "s", _ENCODERS, 4.0e-6, 6.9e-6)
+NEURON_CALL_S = _fact(178e-6, "s", _ENCODERS, 140e-6, 194e-6)
 #: Bytes a second that one virtual processor of the host copies to or from a core.
 NEURON_HOST_BYTES_PER_VCPU = _fact(3.11e9, "byte/s", _ENCODERS, 1.6e9, 4.2e9)
 #: By how much a call takes longer for every minor release of the compiler before `NEURON_SETTLED_RELEASE`.
@@ -333,7 +343,7 @@ NEURON_KERNEL_QUERIES = _fact(4096, "query", _STRATEGY)
 NEURON_PAIRED_KERNEL_QUERIES = _fact(1024, "query", _STRATEGY)
 #: What the transfer engines of a core sustain in the chips that exchanges were fitted on; rows that go round
 #: rings are carried by these engines.
-_FITTED_TRANSFERS_BYTES_PER_SECOND = 272e9
+NEURON_FITTED_TRANSFERS_BYTES_PER_SECOND = 272e9
 _TRAINING = Source("fitted", "neuron_published.csv: BERT-Large pre-training rows of trn1, by hand", _READ_ON)
 #: Bytes a second at which one core of trn1 sums gradients with its copies, in one instance or several.
 NEURON_GRADIENT_BYTES_PER_SECOND = _fact(3.0e9, "byte/s", _TRAINING, 2.0e9, 7.0e9)
@@ -354,6 +364,15 @@ NEURON_EXCHANGE = {
     "ring_apart_row_s": _fact(0.300e-6, "s", _PREFILL, 0.29e-6, 0.36e-6),
     "ring_spilled_row_s": _fact(0.836e-6, "s", _PREFILL, 0.82e-6, 0.87e-6),
 }
+
+_JUDGED = Source("assumed", "as the Neuron compiler's fused blocks; no rows to fit", _READ_ON)
+#: The same where XLA compiles for TPUs and Intel's compiler for Gaudi.
+XLA_BLOCK_S = _fact(3e-6, "s", _JUDGED, 1e-6, 9e-6)
+GAUDI_BLOCK_S = _fact(5e-6, "s", _JUDGED, 2e-6, 12e-6)
+GRAPH_CALL_S = _fact(60e-6, "s", _JUDGED, 20e-6, 200e-6)
+GRAPH_HOST_BYTES_PER_SECOND = _fact(
+    10e9, "byte/s", Source("assumed", "PCIe of the host, pageable to pinned", _READ_ON), 5e9, 16e9
+)
 
 
 def dynamic_w(limit_w: float, die_mm2: float) -> float:
@@ -397,211 +416,3 @@ def sustained_macs(
     macs = watts / (node_nm / 12) / 2 / (cores * clock_hz)
     low, high = joules.range
     return Fact(macs / joules.value, "mac/cycle", joules.source, macs / high, macs / low)
-
-
-#: Of one row of a normalisation, four wavefronts: PyTorch, aten/src/ATen/native/cuda/thread_constants.h.
-_NORMALISING_THREADS = {"nvidia": 128, "amd": 256}
-#: Softmax as in the PyTorch that was measured: 2.4 on AMD's chips copies rows to local memory, 2.1 on
-#: NVIDIA's does not yet.
-_KEPT_ROW_BYTES = {"nvidia": 0, "amd": 65536}
-_TILES = ((128, 128), (128, 64), (64, 128), (64, 64), (128, 32), (32, 128), (64, 32), (32, 64), (32, 32))
-_LARGE_TILES = ((256, 128), (128, 256))
-#: Of hipBLASLt on CDNA 3 and later: AMD's tuning guides for MI300X name its kernels MT256x256x64.
-_LARGEST_TILES = ((256, 256),)
-_WIDE_TILES = ((256, 64), (64, 256))
-_THIN_TILES = ((64, 16), (16, 64), (128, 16), (16, 128))
-#: What libraries have for batches on CUDA cores, by `Generation.batched_menu`.
-_BATCHED_TILES = {"square": ((128, 128),), "flat": ((128, 128), (64, 128)), "all": ()}
-_SPLITS = (1, 2, 3, 4, 6, 8, 12, 16)
-#: Rows of operands so far apart, or a multiple of it, share few places of the L2 cache of MI100 and MI210:
-#: linear layers over 32,768 and 65,536 inputs take as long as if main memory gave every tile its operands,
-#: those over 50,272 do not (gpu_ops.csv). Kernels of rocBLAS start at different places of a sum (StaggerU in
-#: its tables).
-_CONFLICT_PITCH_BYTES = {"nvidia": 0, "amd": 131072}
-#: Products of a sum that a kernel on CUDA cores takes at a time: the last number in the names of cuBLAS' and
-#: CUTLASS' kernels for them, such as cutlass_80_simt_sgemm_128x128_8x4.
-_SIMT_STEP = 8
-
-
-def gpu_policy(
-    *,
-    tensor_cores: bool,
-    maker: str,
-    batched_menu: str = "square",
-    long_rows: str | None = None,
-    core_threads: int = 2048,
-    cache_parts: int = 1,
-    cluster: int = 1,
-    largest_tiles: bool = False,
-    throttled_byte: Fact | None = None,
-    kernel_tables: Rocblas | None = None,
-) -> Policy:
-    """Eager PyTorch on a GPU: one kernel per operator, libraries that choose among tiles and depth splits.
-
-    Args:
-        tensor_cores: whether the chip has them; their libraries have larger tiles.
-        maker: ``"nvidia"`` or ``"amd"``.
-        batched_menu: which tiles batches on CUDA cores have.
-        long_rows: key of `LONG_ROWS`, None where long sums cost nothing extra.
-        core_threads: that a multiprocessor holds.
-        cache_parts: parts of the shared cache, each of which serves its own multiprocessors.
-        cluster: multiprocessors that fetch shared operands together.
-        largest_tiles: whether tiles of 256 x 256 results are on the menu.
-        throttled_byte: of `throttled_byte_s`; None: memory takes nothing from the power limit.
-        kernel_tables: of the library; None: it chooses from menus.
-    """
-    menu = _BATCHED_TILES[batched_menu]
-    limit, doublings, cost = LONG_ROWS[long_rows] if long_rows else (0, 1, None)
-    engines = ("fma", "tensor") if tensor_cores and maker == "nvidia" else ("fma",)
-    shares = {name: CACHE_SHARES[name] for name in engines}
-    facts = {
-        "dispatch_s": _fact(5e-6, "s", _ASSUMED, 3e-6, 12e-6),
-        "host_bytes_per_second": _fact(
-            12e9, "byte/s", Source("assumed", "PCIe 3/4 x16, pageable to pinned", _READ_ON), 6e9, 25e9
-        ),
-        "simt_j_per_flop": SIMT_J_PER_FLOP,
-        "static_w_per_mm2": STATIC_W_PER_MM2,
-    }
-    idle = IDLE_DISPATCH_S["amd" if maker == "amd" else "nvidia"]
-    waits = ROW_WAITS["amd" if maker == "amd" else "nvidia"]
-    if maker == "amd":
-        facts["column_fetches"] = COLUMN_FETCHES
-    facts |= waits | {"traced_dispatch": TRACED_DISPATCH[maker]}
-    facts |= {f"idle_dispatch_s.{name}": fact for name, fact in idle.items()}
-    facts |= {f"cache_shares.{name}": fact for name, fact in shares.items()}
-    if cost is not None:
-        facts["long_row_s" if cost.unit == "s" else "long_row_cycles"] = cost
-    if throttled_byte is not None:
-        facts["throttled_byte_s"] = throttled_byte
-    return Policy(
-        style="eager",
-        tile=(128, 128, 32),
-        depth=3,
-        tiles=_TILES
-        + (_LARGE_TILES + _WIDE_TILES + _THIN_TILES if tensor_cores else _WIDE_TILES)
-        + (_LARGEST_TILES if largest_tiles else ()),
-        batched_tiles={"fma": menu} if menu else {},
-        steps={"fma": _SIMT_STEP},
-        splits=_SPLITS,
-        operand_engine="stage",
-        core_threads=core_threads,
-        row_cache_share=1 / cache_parts,
-        row_access=waits["row_access"].value,
-        row_start=waits["row_start"].value,
-        row_rest=waits["row_rest"].value,
-        row_hit_all=waits["row_hit_all"].value,
-        row_hit_none=waits["row_hit_none"].value,
-        row_block=_NORMALISING_THREADS[maker],
-        row_kept_bytes=_KEPT_ROW_BYTES[maker],
-        column_fetches=COLUMN_FETCHES.value if maker == "amd" else 1.0,
-        cache_share=CACHE_SHARES["fma"].value,
-        cache_shares={name: fact.value for name, fact in shares.items()},
-        cluster=cluster,
-        long_row=limit,
-        long_row_s=cost.value if cost and cost.unit == "s" else 0.0,
-        long_row_cycles=cost.value if cost and cost.unit == "cycle" else 0.0,
-        long_row_doublings=doublings,
-        staggered=maker == "amd",
-        conflict_pitch_bytes=_CONFLICT_PITCH_BYTES[maker],
-        throttled_byte_s=throttled_byte.value if throttled_byte else 0.0,
-        batch_blind=maker == "amd",
-        kernel_tables=kernel_tables,
-        bias_copied=maker == "amd" and not largest_tiles,
-        dispatch_s=5e-6,
-        idle_dispatch_s={name: fact.value for name, fact in idle.items()},
-        traced_dispatch=TRACED_DISPATCH[maker].value,
-        host_bytes_per_second=12e9,
-        facts=facts,
-    )
-
-
-def neuron_exchange(
-    constants: Mapping[str, float], transfers_bytes_per_second: float | None, *, paired: bool
-) -> ExchangePolicy:
-    """What exchanges take on a Neuron chip.
-
-    Args:
-        constants: of `NEURON_EXCHANGE`, fitted where a core's transfer engines sustain 272 GB/s.
-        transfers_bytes_per_second: what those of a core of this chip sustain; None: as much.
-        paired: whether two physical cores are one logical core, which NxD Inference serves: it cuts products
-            and exchanges into tiles that overlap.
-    """
-    fitted = _FITTED_TRANSFERS_BYTES_PER_SECOND
-    slower = fitted / (transfers_bytes_per_second or fitted)
-    carried = ("ring_row_s", "ring_apart_row_s", "ring_spilled_row_s")
-    return ExchangePolicy(
-        **{name: constants[name] * (slower if name in carried else 1.0) for name in NEURON_EXCHANGE},
-        hides_rows=paired,
-    )
-
-
-def neuron_policy(
-    host_vcpus: float, transfers_bytes_per_second: float | None, *, generation: int = 2
-) -> Policy:
-    """A graph compiled by neuronx-cc for one core: fused blocks, tensor and vector engines taking turns.
-
-    Args:
-        host_vcpus: virtual processors of the smallest instance for each core; they copy results.
-        transfers_bytes_per_second: that the transfer engines of a core sustain; None: as v2's.
-        generation: of the cores. From the third on, two physical cores are one logical core; the first has a
-            compiler of its own, whose programs did not change (rows of releases 2.5 and 2.20 are equal).
-    """
-    paired = generation >= 3
-    block = _fact(5.05e-6, "s", _ENCODERS, 4.0e-6, 6.9e-6)
-    call = _fact(178e-6, "s", _ENCODERS, 140e-6, 194e-6)
-    host = NEURON_HOST_BYTES_PER_VCPU.scaled(host_vcpus)
-    constants = {name: fact.value for name, fact in NEURON_EXCHANGE.items()}
-    queries = NEURON_PAIRED_KERNEL_QUERIES if paired else NEURON_KERNEL_QUERIES
-    return Policy(
-        style="compiled",
-        tile=(512, 128, 128),
-        depth=2,
-        graph_cores=1,
-        kernel_queries=round(queries.value),
-        casts_ahead=True,
-        accumulators=1,
-        block_s=block.value,
-        call_s=call.value,
-        host_bytes_per_second=host.value,
-        release_growth=NEURON_RELEASE_GROWTH.value if generation > 1 else 0.0,
-        settled_release=NEURON_SETTLED_RELEASE,
-        exchange=neuron_exchange(constants, transfers_bytes_per_second, paired=paired),
-        facts={
-            "kernel_queries": queries,
-            "block_s": block,
-            "call_s": call,
-            "host_bytes_per_second": host,
-            "release_growth": NEURON_RELEASE_GROWTH,
-        }
-        | {f"exchange_{name}": fact for name, fact in NEURON_EXCHANGE.items()},
-    )
-
-
-_JUDGED = Source("assumed", "as the Neuron compiler's fused blocks; no rows to fit", _READ_ON)
-
-
-def xla_policy() -> Policy:
-    """A graph compiled by XLA for TPUs: fused blocks, arrays and vector unit overlapping."""
-    return _graph_policy(tile=(512, 128, 128), block_s=_fact(3e-6, "s", _JUDGED, 1e-6, 9e-6))
-
-
-def graph_policy() -> Policy:
-    """A graph compiled by Intel's compiler for Gaudi: fused blocks, engines overlapping."""
-    return _graph_policy(tile=(256, 256, 256), block_s=_fact(5e-6, "s", _JUDGED, 2e-6, 12e-6))
-
-
-def _graph_policy(*, tile: tuple[int, int, int], block_s: Fact) -> Policy:
-    call = _fact(60e-6, "s", _JUDGED, 20e-6, 200e-6)
-    host = _fact(
-        10e9, "byte/s", Source("assumed", "PCIe of the host, pageable to pinned", _READ_ON), 5e9, 16e9
-    )
-    return Policy(
-        style="compiled",
-        tile=tile,
-        depth=2,
-        accumulators=2,
-        block_s=block_s.value,
-        call_s=call.value,
-        host_bytes_per_second=host.value,
-        facts={"block_s": block_s, "call_s": call, "host_bytes_per_second": host},
-    )

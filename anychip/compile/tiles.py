@@ -221,8 +221,8 @@ def far_reads(chip: Chip, problem: Problem, tiling: Tiling, resident: int) -> tu
         return float(columns), float(rows)
     reads = _patch_reads(chip, problem, tiling, resident, cache)
     lost = _lost(chip, problem, tiling, resident, cache)
-    kept = [0.0 if _conflicts(chip, pitch) else 1.0 - lost for pitch in problem.pitches]
-    return columns + (reads[0] - columns) * kept[0], rows + (reads[1] - rows) * kept[1]
+    left, right = (1.0 if _conflicts(chip, pitch) else lost for pitch in problem.pitches)
+    return reads[0] + (columns - reads[0]) * left, reads[1] + (rows - reads[1]) * right
 
 
 def _patch_reads(
@@ -247,9 +247,11 @@ def _lost(chip: Chip, problem: Problem, tiling: Tiling, resident: int, cache: in
     Where tiles start at different places along their sums, and after many waves one after the other, all
     others fetch as much as one tile does in all between two that share an operand.
     """
+    if not chip.policy.staggered:
+        return 0.0
     waves = tiling.tiles(problem) / (chip.cores * resident)
     fetched = (tiling.m + tiling.n) * problem.k * problem.element
-    if not chip.policy.staggered or waves <= _FULL_WAVES or fetched <= cache:
+    if waves <= _FULL_WAVES or fetched <= cache:
         return 0.0
     return (1.0 - _FULL_WAVES / waves) * min(1.0, fetched / cache - 1.0)
 

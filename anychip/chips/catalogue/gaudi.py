@@ -28,7 +28,7 @@ from anychip.chips.catalogue.parts import (
 )
 from anychip.chips.chip import Chip, Engine, Route
 from anychip.chips.energy import npu_power
-from anychip.chips.fitted import graph_policy
+from anychip.chips.policies import graph_policy
 from anychip.chips.sources import assumed, derived, fitted, published
 from anychip.facts import Fact
 

@@ -38,11 +38,11 @@ from anychip.chips.fitted import (
     STREAM_EFFICIENCY,
     TENSOR_CORE,
     TENSOR_J_PER_FLOP,
-    gpu_policy,
     sustained_macs,
     throttled_byte_s,
 )
 from anychip.chips.kernel_table import Rocblas
+from anychip.chips.policies import gpu_policy
 from anychip.chips.sources import assumed, derived, published, recalled
 from anychip.facts import Fact
 from anychip.operators.forms import element_bits
@@ -366,8 +366,10 @@ def _transfer_engines(board: Board, generation: Generation, clock_hz: float) -> 
     seconds = AMD_ACCESS_LATENCY_S if board.name.startswith("mi") else ACCESS_LATENCY_S
     latency = seconds.scaled(clock_hz, "cycle")
     latency = Fact(round(latency.value), "cycle", latency.source, *map(round, latency.range))
-    amd = "amd chiplets" if generation.cache_bytes is None else "amd"
-    tensor = OPERAND_SHARES[amd if generation.matrix_cores == "amd" else "tensor"]
+    if generation.matrix_cores == "nvidia":
+        tensor = OPERAND_SHARES["tensor"]
+    else:
+        tensor = OPERAND_SHARES["amd" if generation.cache_bytes else "amd chiplets"]
     none = assumed(0, "cycle", "contained in the tile's start and drain")
     return {
         "load": Engine(

@@ -12,7 +12,8 @@ from anychip.arithmetic import neuron as neuron_numerics
 from anychip.blocks import DmaEngine, Link, Memory, Sequencer, SystolicArray, VectorUnit
 from anychip.chips.catalogue.parts import GIGA, aliases
 from anychip.chips.chip import Chip, Engine, Route
-from anychip.chips.fitted import FIRST_VECTOR_ENGINE, TENSOR_ENGINE, VECTOR_ENGINE, neuron_policy
+from anychip.chips.fitted import FIRST_VECTOR_ENGINE, TENSOR_ENGINE, VECTOR_ENGINE
+from anychip.chips.policies import neuron_policy
 from anychip.chips.power import Power
 from anychip.chips.sources import assumed, derived, published
 from anychip.facts import Fact

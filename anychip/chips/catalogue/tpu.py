@@ -17,7 +17,7 @@ from anychip.blocks import DmaEngine, Link, Memory, SystolicArray, VectorUnit
 from anychip.chips.catalogue.parts import GIBI, GIGA, MEBI, MEGA, aliases, curve_costs, peaks, sequencer
 from anychip.chips.chip import Chip, Engine, Route
 from anychip.chips.energy import npu_power
-from anychip.chips.fitted import xla_policy
+from anychip.chips.policies import xla_policy
 from anychip.chips.power import Power
 from anychip.chips.sources import assumed, derived, published, recalled
 from anychip.facts import Fact

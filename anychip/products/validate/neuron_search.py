@@ -18,7 +18,7 @@ import numpy as np
 
 from anychip.blocks import DmaEngine, SystolicArray, VectorUnit
 from anychip.chips import Chip, Engine
-from anychip.chips.fitted import neuron_exchange
+from anychip.chips.policies import neuron_exchange
 from anychip.chips.policy import ExchangePolicy
 from anychip.compile.collective import overhead_parts
 from anychip.frontends.torch.published import ARCHITECTURES
