@@ -51,7 +51,7 @@ _SPLITS = (1, 2, 3, 4, 6, 8, 12, 16)
 #: linear layers over 32,768 and 65,536 inputs take as long as if main memory gave every tile its operands,
 #: those over 50,272 do not (gpu_ops.csv). Kernels of rocBLAS start at different places of a sum (StaggerU in
 #: its tables).
-_CONFLICT_PITCH_BYTES = {"nvidia": 0, "amd": 131072}
+_CONFLICT_PITCH_BYTES = 131072
 #: Products of a sum that a kernel on CUDA cores takes at a time: the last number in the names of cuBLAS' and
 #: CUTLASS' kernels for them, such as cutlass_80_simt_sgemm_128x128_8x4.
 _SIMT_STEP = 8
@@ -133,8 +133,8 @@ def gpu_policy(
         long_row_s=cost.value if cost and cost.unit == "s" else 0.0,
         long_row_cycles=cost.value if cost and cost.unit == "cycle" else 0.0,
         long_row_doublings=doublings,
-        staggered=maker == "amd",
-        conflict_pitch_bytes=_CONFLICT_PITCH_BYTES[maker],
+        staggered=kernel_tables is not None,
+        conflict_pitch_bytes=_CONFLICT_PITCH_BYTES if kernel_tables else 0,
         throttled_byte_s=throttled_byte.value if throttled_byte else 0.0,
         batch_blind=maker == "amd",
         kernel_tables=kernel_tables,

@@ -144,7 +144,8 @@ def test_rows_that_fall_on_the_same_places_of_the_cache_are_fetched_for_every_ti
 
 
 @pytest.mark.parametrize(
-    ("chip", "staggered"), [("mi100", True), ("mi210", True), ("v100", False), ("h100", False)]
+    ("chip", "staggered"),
+    [("mi100", True), ("mi210", True), ("mi300x", False), ("v100", False), ("h100", False)],
 )
 def test_long_sums_lose_what_staggered_tiles_share(chip: str, staggered: bool) -> None:
     def traffic(m: int, k: int) -> float:
