@@ -47,7 +47,11 @@ def _rows(path: Path) -> list[tuple[int | str, ...]]:
 
 def main() -> None:
     """Read the tables below the folder that is named and write the file."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: python tools/pack_rocblas_kernels.py ROCBLAS_CHECKOUT")
     logic = Path(sys.argv[1]) / "library/src/blas3/Tensile/Logic/asm_full"
+    if not logic.is_dir():
+        sys.exit(f"{logic}: no such folder; name a checkout of ROCm/rocBLAS")
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow("chip format layout m n k tile_m tile_n tile_k splits engine".split())
