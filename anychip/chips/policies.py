@@ -46,7 +46,7 @@ _WIDE_TILES = ((256, 64), (64, 256))
 _THIN_TILES = ((64, 16), (16, 64), (128, 16), (16, 128))
 #: What libraries have for batches on CUDA cores, by `Generation.batched_menu`.
 _BATCHED_TILES = {"square": ((128, 128),), "flat": ((128, 128), (64, 128)), "all": ()}
-_SPLITS = (1, 2, 3, 4, 6, 8, 12, 16)
+_SPLITS = (1, 2, 4, 8, 16)
 #: Rows of operands so far apart, or a multiple of it, share few places of the L2 cache of MI100 and MI210:
 #: linear layers over 32,768 and 65,536 inputs take as long as if main memory gave every tile its operands,
 #: those over 50,272 do not (gpu_ops.csv). Kernels of rocBLAS start at different places of a sum (StaggerU in
