@@ -78,6 +78,17 @@ TENSOR_CORE = {
     "occupancy_exponent": _fact(0.21, "1", _TENSOR),
     "wave_weight": _fact(0.96, "1", _TENSOR, 0.8, 1.0),
 }
+_HALF = Source(
+    "published",
+    "chsasank/device-benchmarks@02b8262, README: 16-bit products of RTX 3060 26, 4060 Ti 46, 4070 Ti Super "
+    "91, 4090 168 Tflop/s, 1.02 to 1.05 of their peaks: fetching operands hides behind cores at half rate",
+    "2026-11-28",
+)
+#: What differs where tensor cores multiply at half the rate of others of their generation.
+HALF_RATE_CORE = {
+    "efficiency": _fact(1.0, "1", _HALF, 0.95, 1.0),
+    "operand_cost": TENSOR_CORE["operand_cost"].scaled(0.5),
+}
 #: Parameters of the DotUnit of AMD's matrix cores.
 MATRIX_CORE = {
     "efficiency": _fact(0.833, "1", _MFMA, 0.80, 1.0),
@@ -226,7 +237,7 @@ TENSOR_J_PER_FLOP = _fact(
     "J/flop at 12 nm",
     Source(
         "assumed",
-        "between A10's 54 Tflop/s (chsasank/device-benchmarks) and B200's 1,745 of 2,250 (ml-engineering)",
+        "of AMD's matrix cores: as much as best products of NVIDIA's boards say of theirs, 1.4 to 1.9",
         _READ_ON,
     ),
     1.2e-12,
@@ -243,6 +254,50 @@ STATIC_W_PER_MM2 = Fact(
     0.02,
     0.07,
 )
+
+_DEVICE_BENCHMARKS = "chsasank/device-benchmarks@02b8262, README"
+
+
+def _of_limit(tera: float, limit_w: float, die_mm2: float, memory_w: float, board: str) -> Fact:
+    """Joules of one flop of 16-bit products on a board that its power limit holds at a published rate."""
+    joules = (limit_w - STATIC_W_PER_MM2.value * die_mm2 - memory_w) / (tera * 1e12)
+    said = (
+        f"{board}: {tera:g} Tflop/s of 16-bit products within {limit_w:g} W, less static power and "
+        f"{memory_w:g} W of memory (judged)"
+    )
+    return _fact(joules, "J/flop", Source("derived", said, "2026-11-28"), 0.85 * joules, 1.15 * joules)
+
+
+_TURING_TENSOR_J = _of_limit(25, 70, 545, 3, f"{_DEVICE_BENCHMARKS}: T4")
+#: Joules of one flop of 16-bit products by generation, where a board's power limit shows them. They are no
+#: matter of the node alone: cores that multiply larger blocks fetch their operands less often.
+TENSOR_J_OF = {
+    # V100 has the same node and nearly the same tensor cores; its own 84 of 112 Tflop/s are not limited.
+    "turing": _TURING_TENSOR_J,
+    # The same source gives 237 Tflop/s for an A100 with 80 GB, which is what this leaves the card of 300 W.
+    "ga100": _TURING_TENSOR_J.scaled(7 / 12),
+    "ga102": _of_limit(55, 150, 628, 3, f"{_DEVICE_BENCHMARKS}: A10"),
+    "ada": _of_limit(65.5, 72, 294, 3, f"{_DEVICE_BENCHMARKS}: L4"),
+    "hopper": _of_limit(442, 350, 814, 8, f"{_DEVICE_BENCHMARKS}: H100 PCIe"),
+    "blackwell": _of_limit(1745, 1000, 1600, 20, "stas00/ml-engineering, accelerators: B200"),
+    "gb202": _of_limit(
+        230, 300, 750, 5,
+        "waynehacking8/blackwell-tensorcore-kernels@c289bde, results/bench.csv: RTX PRO 6000 Max-Q",
+    ),
+}  # fmt: skip
+_BENCH = Source(
+    "published",
+    "waynehacking8/blackwell-tensorcore-kernels@c289bde, results/bench.csv: within 300 W, products of 4,096 "
+    "and 8,192 reach 226 to 235 Tflop/s of fp16, 144 to 151 of tf32, 517 to 552 of fp8",
+    "2026-11-28",
+)
+_EIGHT_BITS = _fact(0.44, "1", _BENCH, 0.4, 0.5)
+#: Joules of one flop in other formats, relative to 16-bit products.
+TENSOR_JOULES = {
+    "fp16": _fact(1.0, "1", _BENCH), "bf16": _fact(1.0, "1", _BENCH),
+    "tf32": _fact(1.56, "1", _BENCH, 1.4, 1.7), "fp8_e4m3fn": _EIGHT_BITS, "fp8_e5m2": _EIGHT_BITS,
+    "int8": _fact(0.44, "1", Source("assumed", "as products of 8-bit floating point", _READ_ON), 0.3, 0.5),
+}  # fmt: skip
 
 _DEVICES = Source(
     "derived",
@@ -397,7 +452,6 @@ def sustained_macs(
     *,
     limit_w: float,
     die_mm2: float,
-    node_nm: float,
     cores: int,
     clock_hz: float,
     joules: Fact,
@@ -407,12 +461,10 @@ def sustained_macs(
     Args:
         limit_w: thermal design power of the board.
         die_mm2: silicon that leaks.
-        node_nm: process node, as joules go with it.
         cores: multiprocessors.
         clock_hz: of the unit.
-        joules: of one flop at 12 nm.
+        joules: of one flop.
     """
-    watts = dynamic_w(limit_w, die_mm2)
-    macs = watts / (node_nm / 12) / 2 / (cores * clock_hz)
+    macs = dynamic_w(limit_w, die_mm2) / 2 / (cores * clock_hz)
     low, high = joules.range
     return Fact(macs / joules.value, "mac/cycle", joules.source, macs / high, macs / low)

@@ -28,6 +28,7 @@ from anychip.chips.fitted import (
     AMD_ACCESS_LATENCY_S,
     CACHE_EFFICIENCY,
     CACHE_PORT_BYTES_PER_CYCLE,
+    HALF_RATE_CORE,
     LAUNCH_S,
     MATRIX_CORE,
     OPERAND_SHARES,
@@ -38,6 +39,7 @@ from anychip.chips.fitted import (
     STREAM_EFFICIENCY,
     TENSOR_CORE,
     TENSOR_J_PER_FLOP,
+    TENSOR_JOULES,
     sustained_macs,
     throttled_byte_s,
 )
@@ -60,9 +62,12 @@ class Generation:
         compute_capability: by which CUDA libraries choose formats and kernels; None: not NVIDIA's.
         process_nm: as the maker names it.
         power_nm: what joules of arithmetic go with, where that differs.
+        tensor_joules: of one flop of 16-bit products, as power limits of its boards show; None: as the node
+            says.
         lanes: fp32 operations.
         tensor: dense multiply-adds of the tensor or matrix cores with 16-bit operands; None without them.
         tensor_rates: speed of other operand formats there, relative to that.
+        half_rate: whether that is half of what other chips of the generation do.
         simt_rates: speed of operand formats in the vector pipes, relative to fp32.
         special: special-function results.
         local_kib: shared memory and first-level cache.
@@ -87,9 +92,11 @@ class Generation:
     compute_capability: float | None = None
     process_nm: int
     power_nm: Fact | None = None
+    tensor_joules: Fact | None = None
     lanes: int
     tensor: int | None
     tensor_rates: Mapping[str, float] = field(default_factory=dict)
+    half_rate: bool = False
     simt_rates: Mapping[str, float] = field(default_factory=lambda: {"fp32": 1.0})
     special: int = 16
     local_kib: float = 128
@@ -267,8 +274,10 @@ def _facts(board: Board, generation: Generation) -> dict[str, Fact]:
 def _matrix_engines(board: Board, generation: Generation) -> dict[str, Engine]:
     clock = published(board.clock_mhz * MEGA, "Hz", f"{board.where}: boost")
     engines: dict[str, Engine] = {}
+    node = generation.power_nm.value if generation.power_nm else generation.process_nm
     if generation.tensor is not None:
         clock_mhz = board.tensor_mhz or board.clock_mhz
+        joules = generation.tensor_joules or TENSOR_J_PER_FLOP.scaled(node / 12)
         engines["tensor"] = Engine(
             block=DotUnit.of(
                 clock_hz=clock
@@ -289,11 +298,11 @@ def _matrix_engines(board: Board, generation: Generation) -> dict[str, Engine]:
                 },
                 operand_weights=_operand_weights(generation.tensor_rates),
                 sustained={
-                    name: _sustained(board, generation, clock_mhz * MEGA, TENSOR_J_PER_FLOP)
-                    for name in ("fp16", "bf16")
+                    name: _sustained(board, generation, clock_mhz * MEGA, joules.scaled(relative.value))
+                    for name, relative in TENSOR_JOULES.items()
                     if name in generation.tensor_rates
                 },
-                **(TENSOR_CORE if generation.matrix_cores == "nvidia" else MATRIX_CORE),
+                **_core(generation),
             )
         )
     reached = SIMT["efficiency"].scaled(generation.lane_reach.value if generation.lane_reach else 1.0)
@@ -307,11 +316,18 @@ def _matrix_engines(board: Board, generation: Generation) -> dict[str, Engine]:
                 name: _rate(name, rate, f"{generation.title}: operations a cycle relative to fp32")
                 for name, rate in generation.simt_rates.items()
             },
-            sustained={"fp32": _sustained(board, generation, clock.value, SIMT_J_PER_FLOP)},
+            sustained={"fp32": _sustained(board, generation, clock.value, SIMT_J_PER_FLOP.scaled(node / 12))},
             **SIMT | {"efficiency": reached},
         )
     )
     return engines
+
+
+def _core(generation: Generation) -> dict[str, Fact]:
+    """Fitted parameters of the tensor cores."""
+    if generation.matrix_cores == "amd":
+        return MATRIX_CORE
+    return TENSOR_CORE | HALF_RATE_CORE if generation.half_rate else TENSOR_CORE
 
 
 def _operand_weights(rates: Mapping[str, float]) -> dict[str, Fact]:
@@ -326,7 +342,6 @@ def _sustained(board: Board, generation: Generation, clock_hz: float, joules: Fa
     return sustained_macs(
         limit_w=board.tdp_w,
         die_mm2=board.die_mm2 or generation.die_mm2,
-        node_nm=generation.power_nm.value if generation.power_nm else generation.process_nm,
         cores=board.units,
         clock_hz=clock_hz,
         joules=joules,

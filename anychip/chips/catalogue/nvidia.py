@@ -13,7 +13,13 @@ from collections.abc import Callable
 from anychip.arithmetic import gpu as gpu_numerics
 from anychip.chips.catalogue.gpu import Board, Generation, Tera, build
 from anychip.chips.chip import Chip
-from anychip.chips.fitted import NM_OF_NVIDIA_4N, NM_OF_TSMC_16, PAIRED_LANES, SINGLE_ISSUE_LANES
+from anychip.chips.fitted import (
+    NM_OF_NVIDIA_4N,
+    NM_OF_TSMC_16,
+    PAIRED_LANES,
+    SINGLE_ISSUE_LANES,
+    TENSOR_J_OF,
+)
 
 _OLD_SIMT = {"fp32": 1.0, "bf16": 1.0}
 _TENSOR = {"fp16": 1.0, "bf16": 1.0, "tf32": 0.5, "int8": 2.0}
@@ -52,6 +58,7 @@ VOLTA = Generation(
     title="Volta GV100 whitepaper",
     compute_capability=7.0,
     process_nm=12,
+    tensor_joules=TENSOR_J_OF["turing"],
     lanes=64,
     tensor=512,
     tensor_rates={"fp16": 1.0},
@@ -65,6 +72,7 @@ TURING = Generation(
     title="Turing TU104 whitepaper",
     compute_capability=7.5,
     process_nm=12,
+    tensor_joules=TENSOR_J_OF["turing"],
     lanes=64,
     tensor=512,
     tensor_rates={"fp16": 1.0, "int8": 2.0},
@@ -79,6 +87,7 @@ AMPERE_HPC = Generation(
     title="Ampere GA100 whitepaper",
     compute_capability=8.0,
     process_nm=7,
+    tensor_joules=TENSOR_J_OF["ga100"],
     lanes=64,
     tensor=1024,
     tensor_rates=_TENSOR | {"fp64": 1 / 16},
@@ -92,6 +101,7 @@ AMPERE = Generation(
     title="Ampere GA102 whitepaper",
     compute_capability=8.6,
     process_nm=8,
+    tensor_joules=TENSOR_J_OF["ga102"],
     lanes=128,
     tensor=512,
     tensor_rates=_TENSOR,
@@ -102,19 +112,8 @@ AMPERE = Generation(
     die_mm2=628,
     lane_reach=PAIRED_LANES,
 )
-AMPERE_HALF = Generation(
-    title="Ampere GA102 with tensor cores at half rate",
-    compute_capability=8.6,
-    process_nm=8,
-    lanes=128,
-    tensor=256,
-    tensor_rates=_TENSOR,
-    simt_rates={"fp32": 1.0, "fp64": 1 / 64},
-    local_kib=128,
-    l1_kib=128,
-    threads=1536,
-    die_mm2=628,
-    lane_reach=PAIRED_LANES,
+AMPERE_HALF = dataclasses.replace(
+    AMPERE, title="Ampere GA102 with tensor cores at half rate", tensor=256, half_rate=True
 )
 AMPERE_CONSUMER = dataclasses.replace(
     AMPERE_HALF,
@@ -126,6 +125,7 @@ ADA = Generation(
     compute_capability=8.9,
     process_nm=4,
     power_nm=NM_OF_NVIDIA_4N,
+    tensor_joules=TENSOR_J_OF["ada"],
     lanes=128,
     tensor=512,
     tensor_rates=_TENSOR | _FP8,
@@ -136,7 +136,9 @@ ADA = Generation(
     die_mm2=609,
     lane_reach=PAIRED_LANES,
 )
-ADA_HALF = dataclasses.replace(ADA, title="Ada AD102 with tensor cores at half rate", tensor=256)
+ADA_HALF = dataclasses.replace(
+    ADA, title="Ada AD102 with tensor cores at half rate", tensor=256, half_rate=True
+)
 ADA_CONSUMER = dataclasses.replace(
     ADA_HALF,
     title="Ada AD102 whitepaper, GeForce: half rate where sums are fp32",
@@ -147,6 +149,7 @@ HOPPER = Generation(
     compute_capability=9.0,
     process_nm=4,
     power_nm=NM_OF_NVIDIA_4N,
+    tensor_joules=TENSOR_J_OF["hopper"],
     lanes=128,
     tensor=2048,
     tensor_rates=_TENSOR | _FP8 | {"fp64": 1 / 16},
@@ -162,6 +165,7 @@ BLACKWELL = Generation(
     title="Blackwell architecture brief",
     compute_capability=10.0,
     process_nm=4,
+    tensor_joules=TENSOR_J_OF["blackwell"],
     lanes=128,
     tensor=4096,
     tensor_rates=_TENSOR | _FP8 | {"nvfp4": 4.0, "mxfp4": 4.0, "mxfp8_e4m3": 2.0, "fp64": 1 / 64},
@@ -184,6 +188,7 @@ BLACKWELL_CARD = dataclasses.replace(
     BLACKWELL,
     title="Blackwell GB202 whitepaper",
     power_nm=NM_OF_NVIDIA_4N,
+    tensor_joules=TENSOR_J_OF["gb202"],
     compute_capability=12.0,
     tensor=512,
     simt_rates={"fp32": 1.0, "fp64": 1 / 64},
@@ -193,6 +198,7 @@ BLACKWELL_CONSUMER = dataclasses.replace(
     BLACKWELL_CARD,
     title="Blackwell GB202 whitepaper, GeForce: half rate where sums are fp32",
     tensor=256,
+    half_rate=True,
     tensor_rates={**BLACKWELL.tensor_rates, "int8": 4.0, "nvfp4": 8.0, "mxfp4": 8.0},
     die_mm2=750,
 )

@@ -132,6 +132,8 @@ def _scaled_engine(engine: Engine, path: Sequence[str], factor: float) -> Engine
     value = _scaled(getattr(block, path[0]), path[1:], factor)
     if isinstance(getattr(block, path[0]), int):
         value = round(value)
+    if path[0] == "efficiency":
+        value = min(1.0, value)
     if isinstance(block, DmaEngine) and isinstance(value, dict):
         value = {name: min(1.0, share) for name, share in value.items()}  # pyright: ignore
     return Engine(block=dataclasses.replace(block, **{path[0]: value}), queue_depth=engine.queue_depth)
