@@ -24,13 +24,15 @@ from anychip.chips.fitted import (
     NEURON_RELEASE_GROWTH,
     NEURON_SETTLED_RELEASE,
     ROW_WAITS,
-    SIMT_J_PER_FLOP,
-    STATIC_W_PER_MM2,
     TRACED_DISPATCH,
     XLA_BLOCK_S,
 )
 from anychip.chips.kernel_table import Rocblas
 from anychip.chips.policy import ExchangePolicy, Policy
+from anychip.chips.power_limit import (
+    SIMT_J_PER_FLOP,
+    STATIC_W_PER_MM2,
+)
 from anychip.facts import Fact
 
 #: Of one row of a normalisation, four wavefronts: PyTorch, aten/src/ATen/native/cuda/thread_constants.h.

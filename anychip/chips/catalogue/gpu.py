@@ -35,16 +35,18 @@ from anychip.chips.fitted import (
     POWER_CYCLES,
     REGISTER_LOAD_BYTES_PER_CYCLE,
     SIMT,
-    SIMT_J_PER_FLOP,
     STREAM_EFFICIENCY,
     TENSOR_CORE,
+)
+from anychip.chips.kernel_table import Rocblas
+from anychip.chips.policies import gpu_policy
+from anychip.chips.power_limit import (
+    SIMT_J_PER_FLOP,
     TENSOR_J_PER_FLOP,
     TENSOR_JOULES,
     sustained_macs,
     throttled_byte_s,
 )
-from anychip.chips.kernel_table import Rocblas
-from anychip.chips.policies import gpu_policy
 from anychip.chips.sources import assumed, derived, published, recalled
 from anychip.facts import Fact
 from anychip.operators.forms import element_bits

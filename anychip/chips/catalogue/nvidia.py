@@ -14,10 +14,12 @@ from anychip.arithmetic import gpu as gpu_numerics
 from anychip.chips.catalogue.gpu import Board, Generation, Tera, build
 from anychip.chips.chip import Chip
 from anychip.chips.fitted import (
-    NM_OF_NVIDIA_4N,
-    NM_OF_TSMC_16,
     PAIRED_LANES,
     SINGLE_ISSUE_LANES,
+)
+from anychip.chips.power_limit import (
+    NM_OF_NVIDIA_4N,
+    NM_OF_TSMC_16,
     TENSOR_J_OF,
 )
 
