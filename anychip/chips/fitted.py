@@ -131,10 +131,23 @@ LONG_ROWS = {
     "pascal": (4096, 3, _fact(1.1e-13, "s", _SIMT, 0.8e-13, 1.6e-13)),
     "later": (16384, 1, _fact(2.3e-3, "cycle", _SIMT, 1.2e-3, 3.5e-3)),
 }
-#: Share of the peak that streams sustain, by memory; the first product with HBM2 is like GDDR.
+#: Share of the peak that streams sustain, by memory; the first product with HBM2 is like GDDR. Boards for
+#: servers keep the check bits of GDDR in the memory itself.
 STREAM_EFFICIENCY = {
     "hbm": _fact(0.893, "1", _ROWS, 0.88, 0.95),
     "gddr": _fact(0.75, "1", _ROWS, 0.70, 0.78),
+    "gddr without ecc": _fact(
+        0.89,
+        "1",
+        Source(
+            "published",
+            "chsasank/device-benchmarks@02b8262, README: copies on RTX 3090 831, 4060 Ti 234, 4070 Ti Super "
+            "602, 4090 912, 5070 Ti 762 GB/s, 0.81 to 0.91 of their peaks",
+            "2026-11-28",
+        ),
+        0.81,
+        0.92,
+    ),
     "amd-hbm": _fact(0.834, "1", _ROWS, 0.83, 0.89),
 }
 #: Bytes per second and hertz of one SM's port to the shared cache, and the share that contractions sustain.

@@ -141,6 +141,7 @@ class Board:
         pcie_lanes: of it.
         server: whether it sits in a slot or on a board of eight.
         die_mm2: silicon; None: that of the generation.
+        ecc: whether errors of its memory are corrected.
         note: what a user must know.
     """
 
@@ -165,6 +166,7 @@ class Board:
     tdp_range_w: tuple[float, float] | None = None
     best_tera: float | None = None
     die_mm2: float | None = None
+    ecc: bool = True
     note: str = ""
 
 
@@ -409,6 +411,8 @@ def _links(board: Board, generation: Generation, clock_hz: float) -> dict[str, L
         kind = "amd-hbm"
     elif kind == "hbm" and board.year < 2017:
         kind = "gddr"
+    elif kind == "gddr" and not board.ecc:
+        kind = "gddr without ecc"
     ports = board.units * generation.cache_port_bytes
     said = f"{generation.cache_port_bytes} bytes a cycle and multiprocessor, at boost clock"
     cycle = generation.cache_bytes or derived(ports, "byte/cycle", said, low=0.5 * ports, high=ports)

@@ -342,7 +342,7 @@ _BOARDS: tuple[tuple[Board, Generation], ...] = (
            where="NVIDIA GA102 whitepaper, GeForce RTX 3090", year=2020, units=82, clock_mhz=1695,
            tera=_tensor_peaks(71, tf32=35.6, fp32=35.6, int8=284),
            memory="GDDR6X", memory_gib=24, bandwidth_gb=936, l2_mib=6, tdp_w=350, pcie=4, link_gb=112.5,
-           note="tensor peaks are those with fp32 sums"), AMPERE_CONSUMER),
+           ecc=False, note="tensor peaks are those with fp32 sums"), AMPERE_CONSUMER),
     (Board(name="rtx-a6000", title="NVIDIA RTX A6000", where="NVIDIA GA102 whitepaper, RTX A6000", year=2020,
            units=84, clock_mhz=1800, tera=_tensor_peaks(154.8, tf32=77.4, fp32=38.7, int8=309.7),
            memory="GDDR6", memory_gib=48, bandwidth_gb=768, l2_mib=6, tdp_w=300, pcie=4, link_gb=112.5),
@@ -351,13 +351,13 @@ _BOARDS: tuple[tuple[Board, Generation], ...] = (
            year=2022, units=128, clock_mhz=2520,
            tera=_tensor_peaks(165.2, tf32=82.6, fp32=82.6, int8=660.6, fp8_e4m3fn=330.3, fp8_e5m2=330.3),
            memory="GDDR6X", memory_gib=24, bandwidth_gb=1008, l2_mib=72, tdp_w=450, pcie=4,
-           note="tensor peaks are those with fp32 sums"), ADA_CONSUMER),
+           ecc=False, note="tensor peaks are those with fp32 sums"), ADA_CONSUMER),
     (Board(name="rtx-5090", title="NVIDIA GeForce RTX 5090",
            where="NVIDIA RTX Blackwell whitepaper, GeForce RTX 5090", year=2025, units=170, clock_mhz=2407,
            tera=_tensor_peaks(209.5, tf32=104.8, fp32=104.8, int8=838, fp8_e4m3fn=419, fp8_e5m2=419,
                               mxfp8_e4m3=419, nvfp4=1676, mxfp4=1676),
            memory="GDDR7", memory_gib=32, bandwidth_gb=1792, l2_mib=96, tdp_w=575, pcie=5,
-           note="tensor peaks are those with fp32 sums"), BLACKWELL_CONSUMER),
+           ecc=False, note="tensor peaks are those with fp32 sums"), BLACKWELL_CONSUMER),
 )  # fmt: skip
 
 
