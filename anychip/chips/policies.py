@@ -37,6 +37,9 @@ from anychip.facts import Fact
 
 #: Of one row of a normalisation, four wavefronts: PyTorch, aten/src/ATen/native/cuda/thread_constants.h.
 _NORMALISING_THREADS = {"nvidia": 128, "amd": 256}
+#: A sector of NVIDIA's caches (CUDA C++ Best Practices Guide, Coalesced Access to Global Memory), a line of
+#: the first-level cache of CDNA 1 and 2 (AMD's white papers).
+_REQUEST_BYTES = {"nvidia": 32, "amd": 64}
 #: Softmax as in the PyTorch that was measured: 2.4 on AMD's chips copies rows to local memory, 2.1 on
 #: NVIDIA's does not yet.
 _KEPT_ROW_BYTES = {"nvidia": 0, "amd": 65536}
@@ -119,6 +122,7 @@ def gpu_policy(
         splits=_SPLITS,
         operand_engine="stage",
         core_threads=core_threads,
+        request_bytes=_REQUEST_BYTES[maker],
         row_cache_share=1 / cache_parts,
         row_access=waits["row_access"].value,
         row_start=waits["row_start"].value,

@@ -73,6 +73,8 @@ class Policy:
         bias_copied: whether a bias is first copied over the whole result, by a kernel of its own, and read
             from there by the product, as PyTorch does where its library has no product with a bias.
         core_threads: threads that a core keeps in flight in row-wise kernels.
+        request_bytes: with which a cache answers threads that walk operands element by element; 0: elements
+            far apart cost what neighbours do.
         row_access: instructions of a thread for one access and what is done with it, in row-wise kernels; 0
             if nothing is known of them.
         row_start: accesses that starting a thread on a row and joining it with the others stand for.
@@ -119,6 +121,7 @@ class Policy:
     tiles: tuple[tuple[int, int], ...] = ()
     splits: tuple[int, ...] = (1,)
     core_threads: int = 2048
+    request_bytes: int = 0
     row_access: float = 0.0
     row_start: float = 0.0
     row_rest: float = 1.0

@@ -16,6 +16,7 @@ from anychip.chips.inline import Inline
 from anychip.compile.demand import demand_of, multiplies, operand_format
 from anychip.compile.fuse import Crossing
 from anychip.compile.layout import load, local_memory, shared_cache_bytes, store, write_cost
+from anychip.compile.requests import requested_bytes
 from anychip.compile.rows import RowKernel, power_of_two, row_kernel, scans
 from anychip.operators import (
     Attention,
@@ -237,14 +238,15 @@ def _stream_of(chip: Chip, form: Form) -> Stream:
         case Rows():
             return _rows(chip, form)
         case Lanes():
-            return _simple(chip, "lanes", form, form.elements, form.recipe.operations)
+            stream = _simple(chip, "lanes", form, form.elements, form.recipe.operations)
+            return _walked(chip, stream, form)
         case Gather():
             name = "gather" if form.mode == "read" else "scatter"
             steps = ("add",) if form.mode in ("add", "reduce") else ("copy",)
             return _simple(chip, name, form, form.rows * form.width, steps)
         case Move():
             count = max(1, max((operand.distinct for operand in (*form.reads, *form.writes)), default=1))
-            return _simple(chip, "move", form, count, ("copy",))
+            return _walked(chip, _simple(chip, "move", form, count, ("copy",)), form)
         case Contract():
             beside = chip.policy.inline is None and multiplies(chip, operand_format(chip, form))
             # What comes here on a GPU is multiplied by vector lanes.
@@ -260,6 +262,15 @@ def _stream_of(chip: Chip, form: Form) -> Stream:
             return _simple(
                 chip, "move", form, max((operand.distinct for operand in form.writes), default=1), ()
             )
+
+
+def _walked(chip: Chip, stream: Stream, form: Lanes | Move) -> Stream:
+    """Near the cores, what lies around elements that are far apart moves with them."""
+    if not chip.policy.request_bytes:
+        return stream
+    read, written = requested_bytes(form, chip.policy.request_bytes)
+    walk = stream.walks[0]._replace(near_bytes=read)
+    return stream._replace(walks=(walk,), stored_bytes=written, far_stored=stream.stored_bytes)
 
 
 def _simple(chip: Chip, name: str, form: Form, elements: int, steps: tuple[str, ...]) -> Stream:
