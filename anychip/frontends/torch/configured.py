@@ -92,7 +92,9 @@ def _model(
     kind = getattr(transformers, name, None)
     if kind is None:
         raise InvalidDescription(f"model {name}: transformers {transformers.__version__} has no such class")
-    config = kind.config_class(**_known(kind, fields), attn_implementation="eager")
+    # Releases differ in whether one pass copies keys and values into a cache that nobody reads.
+    cache = {"use_cache": False} if hasattr(kind.config_class(), "use_cache") else {}
+    config = kind.config_class(**(cache | dict(_known(kind, fields))), attn_implementation="eager")
     with torch.device("meta"):
         model = kind(config).to(getattr(torch, dtype))
     return on_device(model.train(training))
