@@ -41,7 +41,7 @@ def _rows(path: Path) -> list[tuple[int | str, ...]]:
         kernel = kernels[index]
         engine = "tensor" if kernel.get("EnableMatrixInstruction") else "fma"
         tile = kernel["MacroTile1"], kernel["MacroTile0"], kernel["DepthU"], kernel["GlobalSplitU"]
-        found.append((*size, *tile, engine))
+        found.append((*size, *tile, engine, int(kernel["StaggerU"] > 0)))
     return found
 
 
@@ -54,7 +54,7 @@ def main() -> None:
         sys.exit(f"{logic}: no such folder; name a checkout of ROCm/rocBLAS")
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    lines.writerow("chip format layout m n k tile_m tile_n tile_k splits engine".split())
+    lines.writerow("chip format layout m n k tile_m tile_n tile_k splits engine staggered".split())
     for chip, (folder, name) in _CHIPS.items():
         for format_name, suffix in _FORMATS.items():
             for layout, indices in _LAYOUTS.items():

@@ -203,6 +203,19 @@ COLUMN_FETCHES = _fact(
     2.2,
     4.0,
 )
+#: Of main memory's peak, what operands reach whose rows share few channels, where kernels of rocBLAS do not
+#: stagger their starts; times the square root of the parts that sums are cut into.
+CONFLICT_SHARE = _fact(
+    0.27,
+    "1",
+    Source(
+        "fitted",
+        "gpu_ops.csv: fp32 linear layers of MI210 over 32,768 and 65,536 (12 rows), by hand",
+        "2026-11-28",
+    ),
+    0.23,
+    0.34,
+)
 #: Bytes a cycle that one SM loads into registers: loads in flight over their latency, not the port, limit it.
 REGISTER_LOAD_BYTES_PER_CYCLE = {
     "nvidia": _fact(13.0, "byte/cycle", _ROWS, 6.0, 64.0),

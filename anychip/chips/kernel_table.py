@@ -32,6 +32,7 @@ class Kernel(NamedTuple):
         k: products of a sum that it takes at a time.
         splits: parts into which every sum is cut.
         engine: ``tensor`` or ``fma``: what multiplies.
+        staggered: whether groups start at different places of their sums.
     """
 
     m: int
@@ -39,6 +40,7 @@ class Kernel(NamedTuple):
     k: int
     splits: int
     engine: str
+    staggered: bool
 
 
 class KernelTable:
@@ -86,8 +88,9 @@ def _tables(instructions: str) -> dict[tuple[str, str], KernelTable]:
     found: dict[tuple[str, str], list[tuple[tuple[int, int, int], Kernel]]] = {}
     lines = iter(csv.reader(lzma.decompress(packed).decode().splitlines()))
     next(lines)
-    for chip, format_name, layout, m, n, k, tile_m, tile_n, tile_k, splits, engine in lines:
+    for chip, format_name, layout, m, n, k, tile_m, tile_n, tile_k, splits, engine, staggered in lines:
         if chip == instructions:
-            kernel = Kernel(int(tile_m), int(tile_n), int(tile_k), int(splits), engine)
+            tile = int(tile_m), int(tile_n), int(tile_k)
+            kernel = Kernel(*tile, int(splits), engine, staggered == "1")
             found.setdefault((format_name, layout), []).append(((int(m), int(n), int(k)), kernel))
     return {name: KernelTable(problems) for name, problems in found.items()}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from anychip.chips.fitted import (
     CACHE_SHARES,
     COLUMN_FETCHES,
+    CONFLICT_SHARE,
     DISPATCH_S,
     GAUDI_BLOCK_S,
     GRAPH_CALL_S,
@@ -103,6 +104,8 @@ def gpu_policy(
     waits = ROW_WAITS["amd" if maker == "amd" else "nvidia"]
     if maker == "amd":
         facts["column_fetches"] = COLUMN_FETCHES
+    if kernel_tables is not None:
+        facts["conflict_share"] = CONFLICT_SHARE
     facts |= waits | {"traced_dispatch": TRACED_DISPATCH[maker]}
     facts |= {f"idle_dispatch_s.{name}": fact for name, fact in idle.items()}
     facts |= {f"cache_shares.{name}": fact for name, fact in shares.items()}
@@ -141,6 +144,7 @@ def gpu_policy(
         long_row_doublings=doublings,
         staggered=kernel_tables is not None,
         conflict_pitch_bytes=_CONFLICT_PITCH_BYTES if kernel_tables else 0,
+        conflict_share=CONFLICT_SHARE.value if kernel_tables else 0.0,
         throttled_byte_s=throttled_byte.value if throttled_byte else 0.0,
         batch_blind=maker == "amd",
         kernel_tables=kernel_tables,

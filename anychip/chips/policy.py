@@ -67,6 +67,8 @@ class Policy:
             do not walk along them together.
         conflict_pitch_bytes: an operand's rows that are a multiple of it apart push each other out of the
             shared cache, so that every tile fetches them from main memory; 0: none do.
+        conflict_share: of main memory's peak that such an operand reaches where all tiles start at the first
+            product of a sum, so that they want the same channels at the same time; 0: as any other.
         throttled_byte_s: time by which a byte of main memory lengthens a product that the power limit
             decides: both draw from it.
         batch_blind: whether the library chooses the tiles of a batch as if it was one problem.
@@ -144,6 +146,7 @@ class Policy:
     long_row_doublings: int = 1
     staggered: bool = False
     conflict_pitch_bytes: int = 0
+    conflict_share: float = 0.0
     throttled_byte_s: float = 0.0
     batch_blind: bool = False
     bias_copied: bool = False

@@ -18,6 +18,7 @@ from anychip.compile.layout import bytes_of, library_engine, load, local_memory,
 from anychip.compile.tiles import (
     Problem,
     Tiling,
+    channel_ticks,
     choose,
     far_reads,
     partial_bytes,
@@ -126,7 +127,9 @@ def contraction(
         Access(operand, groups) for operand in (form.left, form.right, form.result, *form.extras)
     )
     demand = demand_of(chip, (form, *epilogue), tuple(items))
-    fixed = _long_row_ticks(chip, form, problem)
+    reads = far_reads(chip, problem, tiling, resident)
+    crowded = ceil(channel_ticks(chip, problem, tiling, reads, chip.operand_engine(unit_name)))
+    fixed = _long_row_ticks(chip, form, problem) + ((("memory channels", crowded),) if crowded else ())
     launches = 1 + len(copied) + (tiling.splits > 1)
     beside = _power_ticks(chip, unit, problem, tiling, dict(demand.traffic_bytes))
     return Nest(

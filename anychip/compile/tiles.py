@@ -60,7 +60,8 @@ class Problem(NamedTuple):
 class Tiling(NamedTuple):
     """Result tiles of m x n, k products a step, every sum cut into `splits`.
 
-    `engine` is the matrix engine that multiplies; empty: the chip's first that takes the format.
+    `engine` is the matrix engine that multiplies; empty: the chip's first that takes the format. `aligned`:
+    all tiles start at the first product of their sums.
     """
 
     m: int
@@ -68,6 +69,7 @@ class Tiling(NamedTuple):
     k: int
     splits: int
     engine: str = ""
+    aligned: bool = False
 
     def tiles(self, problem: Problem) -> int:
         """Iterations of the grid."""
@@ -182,7 +184,7 @@ def _listed(chip: Chip, problem: Problem) -> Tiling | None:
     if step is None or problem.format not in getattr(chip.engines[kernel.engine].block, "rates", ()):
         return None
     splits = min(kernel.splits, ceil_div(problem.k, step))
-    return Tiling(kernel.m, kernel.n, step, splits, kernel.engine)
+    return Tiling(kernel.m, kernel.n, step, splits, kernel.engine, not kernel.staggered)
 
 
 def even(chip: Chip, problem: Problem) -> Tiling:
@@ -260,6 +262,28 @@ def _conflicts(chip: Chip, pitch: int) -> bool:
     """Whether rows so far apart want the same few places of the shared cache and push each other out."""
     limit = chip.policy.conflict_pitch_bytes
     return limit > 0 and pitch > 0 and pitch % limit == 0
+
+
+def channel_ticks(
+    chip: Chip, problem: Problem, tiling: Tiling, reads: tuple[float, float], engine: str
+) -> float:
+    """Time that operands take longer whose rows lie in the same few channels of main memory.
+
+    Tiles that all start at the first product ask the same channels at the same time; parts of sums start at
+    different ones.
+
+    Args:
+        reads: how often the left and the right operand cross the link of main memory.
+        engine: that fetches them.
+    """
+    if not tiling.aligned or not chip.policy.conflict_share:
+        return 0.0
+    sides = zip(problem.pitches, reads, (problem.left_bytes, problem.right_bytes), strict=True)
+    moved = sum(times * size for pitch, times, size in sides if _conflicts(chip, pitch))
+    link = chip.load.links[0]
+    usual = chip.link_rate(engine, link)
+    crowded = chip.links[link].bytes_per_second * chip.policy.conflict_share * sqrt(tiling.splits)
+    return max(0.0, moved / min(usual, crowded) - moved / usual) * chip.clock_hz
 
 
 def partial_bytes(problem: Problem, tiling: Tiling) -> int:

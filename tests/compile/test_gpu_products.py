@@ -143,6 +143,22 @@ def test_rows_that_fall_on_the_same_places_of_the_cache_are_fetched_for_every_ti
     assert moved == pytest.approx(every_tile, rel=0.05)
 
 
+@pytest.mark.parametrize(("chip", "crowded"), [("mi100", False), ("mi210", True)])
+def test_tiles_that_start_together_crowd_a_few_channels_of_main_memory(chip: str, crowded: bool) -> None:
+    # rocBLAS staggers the starts of MI100's kernels for these sizes, and not those of MI210's.
+    there, beside = (nest_of(chip, product(1, 1280, 5120, k, "kk")) for k in (32768, 32760))
+    causes = dict(there.fixed_ticks)
+    assert ("memory channels" in causes) is crowded
+    assert "memory channels" not in dict(beside.fixed_ticks)
+    if crowded:
+        made = chips.by_name(chip)
+        peak = made.links["dram"].bytes_per_second
+        usual = made.link_rate(made.operand_engine("tensor"), "dram")
+        moved = dict(there.demand.traffic_bytes)["dram"] - 4 * 1280 * 5120
+        seconds = moved / usual + causes["memory channels"] / made.clock_hz
+        assert moved / seconds == pytest.approx(made.policy.conflict_share * peak, rel=0.02)
+
+
 @pytest.mark.parametrize(
     ("chip", "staggered"),
     [("mi100", True), ("mi210", True), ("mi300x", False), ("v100", False), ("h100", False)],
