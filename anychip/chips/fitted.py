@@ -91,9 +91,9 @@ HALF_RATE_CORE = {
 }
 #: Parameters of the DotUnit of AMD's matrix cores.
 MATRIX_CORE = {
-    "efficiency": _fact(0.833, "1", _MFMA, 0.80, 1.0),
-    "operand_cost": _fact(16.8, "MAC/element", _MFMA, 13.0, 38.0),
-    "drain_depth": _fact(24, "products", _MFMA, 22, 50),
+    "efficiency": _fact(0.833, "1", _MFMA, 0.75, 1.0),
+    "operand_cost": _fact(16.8, "MAC/element", _MFMA, 5.0, 38.0),
+    "drain_depth": _fact(24, "products", _MFMA, 20, 50),
     "full_results": _fact(32768, "result", _MFMA),
     "occupancy_exponent": _fact(0.01, "1", _MFMA, 0.01, 0.1),
     "wave_weight": _fact(0.62, "1", _MFMA, 0.5, 0.9),
@@ -216,6 +216,9 @@ CONFLICT_SHARE = _fact(
     0.23,
     0.34,
 )
+#: What kernels of rocBLAS, which fetch one or two steps ahead, do not hide of the shorter of multiplying and
+#: fetching.
+UNHIDDEN_SHARE = _fact(0.15, "1", _MFMA, 0.05, 0.3)
 #: Bytes a cycle that one SM loads into registers: loads in flight over their latency, not the port, limit it.
 REGISTER_LOAD_BYTES_PER_CYCLE = {
     "nvidia": _fact(13.0, "byte/cycle", _ROWS, 6.0, 64.0),

@@ -26,6 +26,7 @@ from anychip.chips.fitted import (
     NEURON_SETTLED_RELEASE,
     ROW_WAITS,
     TRACED_DISPATCH,
+    UNHIDDEN_SHARE,
     XLA_BLOCK_S,
 )
 from anychip.chips.kernel_table import Rocblas
@@ -105,7 +106,7 @@ def gpu_policy(
     if maker == "amd":
         facts["column_fetches"] = COLUMN_FETCHES
     if kernel_tables is not None:
-        facts["conflict_share"] = CONFLICT_SHARE
+        facts |= {"conflict_share": CONFLICT_SHARE, "unhidden_share": UNHIDDEN_SHARE}
     facts |= waits | {"traced_dispatch": TRACED_DISPATCH[maker]}
     facts |= {f"idle_dispatch_s.{name}": fact for name, fact in idle.items()}
     facts |= {f"cache_shares.{name}": fact for name, fact in shares.items()}
@@ -145,6 +146,7 @@ def gpu_policy(
         staggered=kernel_tables is not None,
         conflict_pitch_bytes=_CONFLICT_PITCH_BYTES if kernel_tables else 0,
         conflict_share=CONFLICT_SHARE.value if kernel_tables else 0.0,
+        unhidden_share=UNHIDDEN_SHARE.value if kernel_tables else 0.0,
         throttled_byte_s=throttled_byte.value if throttled_byte else 0.0,
         batch_blind=maker == "amd",
         kernel_tables=kernel_tables,

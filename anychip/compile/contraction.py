@@ -24,6 +24,7 @@ from anychip.compile.tiles import (
     partial_bytes,
     resident_tiles,
     spilled_share,
+    unhidden_ticks,
 )
 from anychip.operators import Contract, Form
 from anychip.operators.forms import element_bits
@@ -128,8 +129,13 @@ def contraction(
     )
     demand = demand_of(chip, (form, *epilogue), tuple(items))
     reads = far_reads(chip, problem, tiling, resident)
-    crowded = ceil(channel_ticks(chip, problem, tiling, reads, chip.operand_engine(unit_name)))
-    fixed = _long_row_ticks(chip, form, problem) + ((("memory channels", crowded),) if crowded else ())
+    waits = {
+        "memory channels": channel_ticks(chip, problem, tiling, reads, chip.operand_engine(unit_name)),
+        "late fetches": unhidden_ticks(chip, problem, tiling, unit_name),
+    }
+    fixed = _long_row_ticks(chip, form, problem) + tuple(
+        (cause, ceil(ticks)) for cause, ticks in waits.items() if ticks
+    )
     launches = 1 + len(copied) + (tiling.splits > 1)
     beside = _power_ticks(chip, unit, problem, tiling, dict(demand.traffic_bytes))
     return Nest(

@@ -113,9 +113,9 @@ class Rates(NamedTuple):
     joined_ticks: float
 
     @classmethod
-    def of(cls, chip: Chip, format_name: str) -> Rates:
-        """Of a chip and the engine that it multiplies a format in."""
-        name = chip.multiplier(format_name)
+    def of(cls, chip: Chip, format_name: str, engine: str = "") -> Rates:
+        """Of a chip and an engine; empty: the one that it multiplies a format in."""
+        name = engine or chip.multiplier(format_name)
         unit = chip.engines[name].block
         assert isinstance(unit, MatrixEngine)  # noqa: S101 - `multiplier` names a matrix engine
         stage, far = chip.operand_engine(name), chip.load.links[0]
@@ -299,8 +299,24 @@ def spilled_share(chip: Chip, size_bytes: float) -> float:
     return 0.0 if size_bytes <= room else 1.0 - room / size_bytes
 
 
-def estimate(chip: Chip, rates: Rates, problem: Problem, tiling: Tiling) -> float:
-    """Ticks that the tiling might take: the slowest of arithmetic, main memory and cache port."""
+def unhidden_ticks(chip: Chip, problem: Problem, tiling: Tiling, engine: str) -> float:
+    """What tiles wait for fetches that come late: a share of the shorter of multiplying and fetching."""
+    share = chip.policy.unhidden_share
+    if not share:
+        return 0.0
+    rates = Rates.of(chip, problem.format, engine)
+    fetched = _fetched(chip, rates, problem, tiling)
+    return share * min(sum(_multiplied(rates, problem, tiling)), fetched)
+
+
+def _fetched(chip: Chip, rates: Rates, problem: Problem, tiling: Tiling) -> float:
+    """Ticks in which operands cross the link of main memory."""
+    left, right = far_reads(chip, problem, tiling, resident_tiles(rates.unit, tiling))
+    return (left * problem.left_bytes + right * problem.right_bytes) * rates.far_ticks
+
+
+def _multiplied(rates: Rates, problem: Problem, tiling: Tiling) -> tuple[float, float]:
+    """Ticks of arithmetic in full waves of tiles, and in the last one."""
     unit, cores = rates.unit, rates.cores
     resident = resident_tiles(unit, tiling)
     tiles, depth = tiling.tiles(problem), tiling.depth(problem)
@@ -317,8 +333,15 @@ def estimate(chip: Chip, rates: Rates, problem: Problem, tiling: Tiling) -> floa
     if companions:
         crowd = Crowd(companions, resident, rest / (cores * companions), first=not full)
         tail = companions * busy * unit.slowdown("multiply", extents, crowd)
-    left, right = far_reads(chip, problem, tiling, resident)
-    fetched = (left * problem.left_bytes + right * problem.right_bytes) * rates.far_ticks
+    return waves, tail
+
+
+def estimate(chip: Chip, rates: Rates, problem: Problem, tiling: Tiling) -> float:
+    """Ticks that the tiling might take: the slowest of arithmetic, main memory and cache port."""
+    cores, tiles = rates.cores, tiling.tiles(problem)
+    resident = resident_tiles(rates.unit, tiling)
+    waves, tail = _multiplied(rates, problem, tiling)
+    fetched = _fetched(chip, rates, problem, tiling)
     partial = partial_bytes(problem, tiling)
     written = partial or problem.result_bytes
     spilled = written * spilled_share(chip, written)
@@ -336,6 +359,6 @@ def estimate(chip: Chip, rates: Rates, problem: Problem, tiling: Tiling) -> floa
         again = (spilled + problem.result_bytes) * rates.stored_ticks
         joined = max(partial * rates.kept_ticks / ports, again) + rates.joined_ticks
     # Full waves and the last one follow each other; each takes as long as its slowest resource.
-    links, last = max(fetched, near), rest / tiles
+    links, last = max(fetched, near), tiles % (cores * resident) / tiles
     walked = max(waves, links * (1 - last)) + max(tail, links * last)
     return max(walked + shown, fetched + stored) + joined + 1e-3 * near

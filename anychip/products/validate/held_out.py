@@ -219,6 +219,7 @@ FAMILIES = (
         (
             *_unit("tensor", catalogue.MATRIX_CORE),
             *_stage("tensor", {"l2": catalogue.OPERAND_SHARES["amd"]["l2"]}),
+            Constant("policy unhidden_share", catalogue.UNHIDDEN_SHARE, Bounds(0.1, 0.01, 0.5)),
             *_idle("amd", "linear", "bmm"),
         ),
         _MORE,
