@@ -69,8 +69,8 @@ class Policy:
             shared cache, so that every tile fetches them from main memory; 0: none do.
         conflict_share: of main memory's peak that such an operand reaches where all tiles start at the first
             product of a sum, so that they want the same channels at the same time; 0: as any other.
-        unhidden_share: of the shorter of multiplying and fetching from main memory, what the longer does not
-            hide: tiles wait for fetches that come late.
+        unhidden_share: of the shorter of multiplying and fetching from main memory, what still shows beside
+            the longer, because tiles wait for fetches that come late.
         throttled_byte_s: time by which a byte of main memory lengthens a product that the power limit
             decides: both draw from it.
         batch_blind: whether the library chooses the tiles of a batch as if it was one problem.
