@@ -53,6 +53,20 @@ _OWNERS = Source(
 )
 #: What SMs reach of their fp32 peak where half of the lanes also do integers, relative to the others.
 PAIRED_LANES = _fact(0.76, "1", _OWNERS, 0.67, 0.82)
+#: The same where 32 lanes of a scheduler take each of its issue slots and do integers, too: for every 64
+#: multiply-adds a thread loads operands four times and steps an address.
+PASCAL_LANES = _fact(
+    0.93,
+    "1",
+    Source(
+        "derived",
+        "64 of 69 issue slots; loads that issue beside multiply-adds are not counted. P100's rows lie on both "
+        "sides: with a bias below, without one above",
+        "2026-11-28",
+    ),
+    0.88,
+    1.0,
+)
 #: The same where 32 lanes of a scheduler take each of its issue slots for multiply-adds, so that loads and
 #: addresses cost some, but integers have lanes of their own.
 SINGLE_ISSUE_LANES = _fact(

@@ -15,6 +15,7 @@ from anychip.chips.catalogue.gpu import Board, Generation, Tera, build
 from anychip.chips.chip import Chip
 from anychip.chips.fitted import (
     PAIRED_LANES,
+    PASCAL_LANES,
     SINGLE_ISSUE_LANES,
 )
 from anychip.chips.power_limit import (
@@ -39,6 +40,7 @@ PASCAL_HPC = Generation(
     l1_kib=24,
     die_mm2=610,
     batched_menu="flat",
+    lane_reach=PASCAL_LANES,
     long_rows="pascal",
 )
 PASCAL = Generation(
@@ -54,6 +56,7 @@ PASCAL = Generation(
     l1_kib=48,
     die_mm2=314,
     batched_menu="flat",
+    lane_reach=PASCAL_LANES,
     long_rows="pascal",
 )
 VOLTA = Generation(

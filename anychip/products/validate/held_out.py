@@ -139,10 +139,12 @@ def _scaled_engine(engine: Engine, path: Sequence[str], factor: float) -> Engine
     return Engine(block=dataclasses.replace(block, **{path[0]: value}), queue_depth=engine.queue_depth)
 
 
-def _unit(engine: str, facts: Mapping[str, Fact]) -> tuple[Constant, ...]:
+def _unit(
+    engine: str, facts: Mapping[str, Fact], costs: tuple[float, float] = (4.0, 8.0)
+) -> tuple[Constant, ...]:
     bounds = {
         "efficiency": Bounds(0.8, 0.4, 1.0),
-        "operand_cost": Bounds(4.0, 0.5, 60.0, other=8.0),
+        "operand_cost": Bounds(costs[0], 0.5, 60.0, other=costs[1]),
         "drain_depth": Bounds(16.0, 1.0, 200.0),
         "occupancy_exponent": Bounds(0.3, 0.01, 1.0, other=0.03),
         "wave_weight": Bounds(0.9, 0.05, 1.0, other=0.3),
@@ -150,6 +152,9 @@ def _unit(engine: str, facts: Mapping[str, Fact]) -> tuple[Constant, ...]:
     return tuple(Constant(f"engine {engine} {name}", facts[name], each) for name, each in bounds.items())
 
 
+#: Multiply-adds for an operand element of fp32 on CDNA, where two wavefronts read it from a local memory that
+#: gives 128 bytes a cycle: what a compute unit does in the time of 8 bytes; and half as many.
+_LOCAL_COSTS = (8.0, 4.0)
 #: Of requests for tiles: main memory is far from full, and ports of caches are either nearly so or not.
 _SHARES_OF_LINKS = {"dram": Bounds(0.6, 0.1, 1.0), "l2": Bounds(0.6, 0.1, 1.0, other=0.15)}
 
@@ -217,7 +222,7 @@ FAMILIES = (
     Family(
         "products on AMD's matrix cores", "AMD", _MATMUL, frozenset({"fp32"}),
         (
-            *_unit("tensor", catalogue.MATRIX_CORE),
+            *_unit("tensor", catalogue.MATRIX_CORE, _LOCAL_COSTS),
             *_stage("tensor", {"l2": catalogue.OPERAND_SHARES["amd"]["l2"]}),
             Constant("policy unhidden_share", catalogue.UNHIDDEN_SHARE, Bounds(0.1, 0.01, 0.5)),
             *_idle("amd", "linear", "bmm"),
