@@ -60,8 +60,8 @@ PASCAL_LANES = _fact(
     "1",
     Source(
         "derived",
-        "64 of 69 issue slots; loads that issue beside multiply-adds are not counted. P100's rows lie on both "
-        "sides: with a bias below, without one above",
+        "64 of 69 issue slots; loads that issue beside multiply-adds are not counted. P100's rows lie on "
+        "both sides: with a bias below, without one above",
         "2026-11-28",
     ),
     0.88,
