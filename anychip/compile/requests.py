@@ -38,7 +38,7 @@ def _order(form: Lanes | Move) -> Sequence[int]:
 
 def _spread(form: Lanes | Move, operand: Operand, order: Sequence[int], request_bytes: int) -> float:
     """Bytes of requests for each byte wanted; 1 where neighbours share them all or elements are shared."""
-    if operand.distinct < prod(form.extents) or operand.windows:
+    if operand.distinct < max(1, prod(form.extents)) or operand.windows:
         return 1.0
     size = element_bits(operand.format) / 8
     offsets = [0]

@@ -32,12 +32,13 @@ def _move(extents: tuple[int, ...], source: tuple[int, ...], result: tuple[int, 
         ((1024, 2), (1, 1024), 32, 1),  # 16 neighbours in either of two rows
         ((1024, 16), (1, 1024), 32, 4),  # two neighbours in each of sixteen
         ((64, 512), (0, 0), 32, 1),  # one element for all
+        ((64, 0, 512), (512, 512, 1), 32, 1),  # none at all
     ],
 )
 def test_requests_carry_what_lies_around(
     extents: tuple[int, ...], source: tuple[int, ...], request_bytes: int, times: int
 ) -> None:
-    move = _move(extents, source, (extents[1], 1))
+    move = _move(extents, source, (512, 512, 1) if len(extents) == 3 else (extents[1], 1))
     read, written = requested_bytes(move, request_bytes)
     assert read == times * move.reads[0].bytes
     assert written == move.result.bytes
