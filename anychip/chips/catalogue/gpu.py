@@ -243,9 +243,8 @@ def build(board: Board, generation: Generation, *, vendor: str, numerics: Numeri
 def _facts(board: Board, generation: Generation) -> dict[str, Fact]:
     units = board.units_range or (None, None)
     tdp = board.tdp_range_w or (None, None)
-    die_mm2 = board.die_mm2 or generation.die_mm2
     facts = {
-        "die_mm2": published(die_mm2, "mm2", f"{generation.title}: die size"),
+        "die_mm2": published(_die_mm2(board, generation), "mm2", f"{generation.title}: die size"),
         "cores": published(board.units, "core", board.where, low=units[0], high=units[1]),
         "clock_hz": published(board.clock_mhz * MEGA, "Hz", f"{board.where}: boost"),
         "year": published(board.year, "year", board.where),
@@ -345,11 +344,15 @@ def _operand_weights(rates: Mapping[str, float]) -> dict[str, Fact]:
 def _sustained(board: Board, generation: Generation, clock_hz: float, joules: Fact) -> Fact:
     return sustained_macs(
         limit_w=board.tdp_w,
-        die_mm2=board.die_mm2 or generation.die_mm2,
+        die_mm2=_die_mm2(board, generation),
         cores=board.units,
         clock_hz=clock_hz,
         joules=joules,
     )
+
+
+def _die_mm2(board: Board, generation: Generation) -> float:
+    return board.die_mm2 or generation.die_mm2
 
 
 def _rate(name: str, rate: float, where: str) -> Fact:
