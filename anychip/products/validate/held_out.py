@@ -155,6 +155,9 @@ def _unit(
 #: Multiply-adds for an operand element of fp32 on CDNA, where two wavefronts read it from a local memory that
 #: gives 128 bytes a cycle: what a compute unit does in the time of 8 bytes; and half as many.
 _LOCAL_COSTS = (8.0, 4.0)
+#: The same of CUDA cores: tiles of 128 x 128 are eight warps' of 64 x 32, so that an element is read three
+#: times on average, 12 bytes, in which 64 lanes do 6 multiply-adds and 128 do 12.
+_SHARED_COSTS = (6.0, 12.0)
 #: Of requests for tiles: main memory is far from full, and ports of caches are either nearly so or not.
 _SHARES_OF_LINKS = {"dram": Bounds(0.6, 0.1, 1.0), "l2": Bounds(0.6, 0.1, 1.0, other=0.15)}
 
@@ -201,7 +204,7 @@ FAMILIES = (
     Family(
         "fp32 products on CUDA cores", "NVIDIA", _MATMUL, frozenset({"fp32"}),
         (
-            *_unit("fma", catalogue.SIMT),
+            *_unit("fma", catalogue.SIMT, _SHARED_COSTS),
             *_stage("fma", catalogue.OPERAND_SHARES["fma"]),
             *_idle("nvidia", "linear", "bmm"),
             Constant("policy cache_shares fma", catalogue.CACHE_SHARES["fma"], _CACHE),
