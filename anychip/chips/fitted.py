@@ -22,6 +22,13 @@ _BLOCKS = Source(
     "operands, on their way in and out, local memory with 128 bytes a cycle 6: one after the other, 8 of 14",
     "2026-11-28",
 )
+_WARPS = Source(
+    "derived",
+    "an element of a tile of 128 x 128 is read three times by eight warps of 64 x 32, on average: 12 of the "
+    "128 bytes of a cycle of shared memory, in which 64 lanes do 6 multiply-adds; 128 lanes would do 12, and "
+    "what they reach holds the difference",
+    "2026-11-28",
+)
 _ROWS = Source("fitted", "gpu_ops.csv: fp32 elementwise, softmax, layernorm (3,099 rows)", _READ_ON)
 _ENCODERS = Source(
     "fitted",
@@ -39,7 +46,7 @@ def _fact(
 #: Parameters of the DotUnit of CUDA cores.
 SIMT = {
     "efficiency": _fact(0.966, "1", _SIMT, 0.85, 1.0),
-    "operand_cost": _fact(6.0, "MAC/element", _SIMT, 2.8, 6.0),
+    "operand_cost": _fact(6.0, "MAC/element", _WARPS, 2.8, 12.0),
     "drain_depth": _fact(9, "products", _SIMT, 2, 16),
     "full_results": _fact(32768, "result", _SIMT),
     "occupancy_exponent": _fact(0.22, "1", _SIMT, 0.2, 0.75),

@@ -140,11 +140,13 @@ def _scaled_engine(engine: Engine, path: Sequence[str], factor: float) -> Engine
 
 
 def _unit(
-    engine: str, facts: Mapping[str, Fact], costs: tuple[float, float] = (4.0, 8.0)
+    engine: str, facts: Mapping[str, Fact], costs: tuple[float, float] | None = None
 ) -> tuple[Constant, ...]:
+    """Constants of an engine; `costs`: of operands, where they are searched, two values to begin with."""
+    cost = {} if costs is None else {"operand_cost": Bounds(costs[0], 0.5, 60.0, other=costs[1])}
     bounds = {
         "efficiency": Bounds(0.8, 0.4, 1.0),
-        "operand_cost": Bounds(costs[0], 0.5, 60.0, other=costs[1]),
+        **cost,
         "drain_depth": Bounds(16.0, 1.0, 200.0),
         "occupancy_exponent": Bounds(0.3, 0.01, 1.0, other=0.03),
         "wave_weight": Bounds(0.9, 0.05, 1.0, other=0.3),
@@ -155,9 +157,6 @@ def _unit(
 #: Multiply-adds for an operand element of fp32 on CDNA, where two wavefronts read it from a local memory that
 #: gives 128 bytes a cycle: what a compute unit does in the time of 8 bytes; and half as many.
 _LOCAL_COSTS = (8.0, 4.0)
-#: The same of CUDA cores: tiles of 128 x 128 are eight warps' of 64 x 32, so that an element is read three
-#: times on average, 12 bytes, in which 64 lanes do 6 multiply-adds and 128 do 12.
-_SHARED_COSTS = (6.0, 12.0)
 #: Of requests for tiles: main memory is far from full, and ports of caches are either nearly so or not.
 _SHARES_OF_LINKS = {"dram": Bounds(0.6, 0.1, 1.0), "l2": Bounds(0.6, 0.1, 1.0, other=0.15)}
 
@@ -204,7 +203,7 @@ FAMILIES = (
     Family(
         "fp32 products on CUDA cores", "NVIDIA", _MATMUL, frozenset({"fp32"}),
         (
-            *_unit("fma", catalogue.SIMT, _SHARED_COSTS),
+            *_unit("fma", catalogue.SIMT),
             *_stage("fma", catalogue.OPERAND_SHARES["fma"]),
             *_idle("nvidia", "linear", "bmm"),
             Constant("policy cache_shares fma", catalogue.CACHE_SHARES["fma"], _CACHE),
@@ -216,7 +215,7 @@ FAMILIES = (
     Family(
         "16-bit products on tensor cores", "NVIDIA", _MATMUL, frozenset({"fp16", "bf16"}),
         (
-            *_unit("tensor", catalogue.TENSOR_CORE),
+            *_unit("tensor", catalogue.TENSOR_CORE, (4.0, 8.0)),
             *_stage("tensor", catalogue.OPERAND_SHARES["tensor"]),
             Constant("policy cache_shares tensor", catalogue.CACHE_SHARES["tensor"], _CACHE),
         ),
