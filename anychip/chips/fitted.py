@@ -1,7 +1,8 @@
 """Constants that no data sheet gives, fitted once per family.
 
-Every number is a Fact of kind ``fitted`` that names the rows it was fitted to, or ``assumed`` where there
-were none. They carry over to a chip that was never measured through its data-sheet numbers.
+Every number is a Fact of kind ``fitted`` that names the rows it was fitted to, or says what it follows from
+where a derivation or somebody else's table decides it, or is ``assumed``. They carry over to a chip that was
+never measured through its data-sheet numbers.
 """
 
 from __future__ import annotations

@@ -35,13 +35,18 @@ from anychip.chips.power_limit import (
     SIMT_J_PER_FLOP,
     STATIC_W_PER_MM2,
 )
+from anychip.chips.sources import recalled
 from anychip.facts import Fact
 
 #: Of one row of a normalisation, four wavefronts: PyTorch, aten/src/ATen/native/cuda/thread_constants.h.
 _NORMALISING_THREADS = {"nvidia": 128, "amd": 256}
-#: A sector of NVIDIA's caches (CUDA C++ Best Practices Guide, Coalesced Access to Global Memory), a line of
-#: the first-level cache of CDNA 1 and 2 (AMD's white papers).
-_REQUEST_BYTES = {"nvidia": 32, "amd": 64}
+#: A sector of NVIDIA's caches, and a line of the first-level cache of CDNA 1 and 2.
+_REQUEST_BYTES = {
+    "nvidia": recalled(
+        32, "byte", "CUDA C++ Best Practices Guide, Coalesced Access to Global Memory: sectors"
+    ),
+    "amd": recalled(64, "byte", "CDNA 1 and 2 whitepapers: lines of the first-level cache"),
+}
 #: Softmax as in the PyTorch that was measured: 2.4 on AMD's chips copies rows to local memory, 2.1 on
 #: NVIDIA's does not yet.
 _KEPT_ROW_BYTES = {"nvidia": 0, "amd": 65536}
@@ -56,8 +61,7 @@ _BATCHED_TILES = {"square": ((128, 128),), "flat": ((128, 128), (64, 128)), "all
 _SPLITS = (1, 2, 4, 8, 16)
 #: Rows of operands so far apart, or a multiple of it, share few places of the L2 cache of MI100 and MI210:
 #: linear layers over 32,768 and 65,536 inputs take as long as if main memory gave every tile its operands,
-#: those over 50,272 do not (gpu_ops.csv). Kernels of rocBLAS start at different places of a sum (StaggerU in
-#: its tables).
+#: those over 50,272 do not (gpu_ops.csv).
 _CONFLICT_PITCH_BYTES = 131072
 #: Products of a sum that a kernel on CUDA cores takes at a time: the last number in the names of cuBLAS' and
 #: CUTLASS' kernels for them, such as cutlass_80_simt_sgemm_128x128_8x4.
@@ -100,6 +104,7 @@ def gpu_policy(
         "host_bytes_per_second": HOST_BYTES_PER_SECOND,
         "simt_j_per_flop": SIMT_J_PER_FLOP,
         "static_w_per_mm2": STATIC_W_PER_MM2,
+        "request_bytes": _REQUEST_BYTES[maker],
     }
     idle = IDLE_DISPATCH_S["amd" if maker == "amd" else "nvidia"]
     waits = ROW_WAITS["amd" if maker == "amd" else "nvidia"]
@@ -126,7 +131,7 @@ def gpu_policy(
         splits=_SPLITS,
         operand_engine="stage",
         core_threads=core_threads,
-        request_bytes=_REQUEST_BYTES[maker],
+        request_bytes=int(_REQUEST_BYTES[maker].value),
         row_cache_share=1 / cache_parts,
         row_access=waits["row_access"].value,
         row_start=waits["row_start"].value,
@@ -143,7 +148,7 @@ def gpu_policy(
         long_row_s=cost.value if cost and cost.unit == "s" else 0.0,
         long_row_cycles=cost.value if cost and cost.unit == "cycle" else 0.0,
         long_row_doublings=doublings,
-        staggered=kernel_tables is not None,
+        tiles_drift=kernel_tables is not None,
         conflict_pitch_bytes=_CONFLICT_PITCH_BYTES if kernel_tables else 0,
         conflict_share=CONFLICT_SHARE.value if kernel_tables else 0.0,
         unhidden_share=UNHIDDEN_SHARE.value if kernel_tables else 0.0,

@@ -63,8 +63,7 @@ class Policy:
         long_row_cycles: cycles of a core that every doubling beyond adds for each of its multiply-adds, where
             each core has a translation of its own.
         long_row_doublings: after which every access misses, so that nothing more is added.
-        staggered: whether tiles start at different places along their sums, so that tiles that share operands
-            do not walk along them together.
+        tiles_drift: whether tiles that share operands get apart along their sums, wave by wave.
         conflict_pitch_bytes: an operand's rows that are a multiple of it apart push each other out of the
             shared cache, so that every tile fetches them from main memory; 0: none do.
         conflict_share: of main memory's peak that such an operand reaches where all tiles start at the first
@@ -146,7 +145,7 @@ class Policy:
     long_row_s: float = 0.0
     long_row_cycles: float = 0.0
     long_row_doublings: int = 1
-    staggered: bool = False
+    tiles_drift: bool = False
     conflict_pitch_bytes: int = 0
     conflict_share: float = 0.0
     unhidden_share: float = 0.0

@@ -97,8 +97,9 @@ def contraction(
     unit = chip.engines[unit_name].block
     assert isinstance(unit, MatrixEngine)  # noqa: S101 - `multiplier` names a matrix engine
     resident = resident_tiles(unit, tiling)
+    reads = far_reads(chip, problem, tiling, resident)
     body = _tile_body(
-        chip, form, problem, tiling, unit_name, resident, epilogue, saved_bytes, crossing or Crossing()
+        chip, form, problem, tiling, unit_name, reads, epilogue, saved_bytes, crossing or Crossing()
     )
     across = (problem.copies, -(-problem.m // tiling.m), -(-problem.n // tiling.n), tiling.splits)
     names = ("b", "m", "n", "s")
@@ -128,10 +129,9 @@ def contraction(
         Access(operand, groups) for operand in (form.left, form.right, form.result, *form.extras)
     )
     demand = demand_of(chip, (form, *epilogue), tuple(items))
-    reads = far_reads(chip, problem, tiling, resident)
     waits = {
         "memory channels": channel_ticks(chip, problem, tiling, reads, chip.operand_engine(unit_name)),
-        "late fetches": unhidden_ticks(chip, problem, tiling, unit_name),
+        "late fetches": unhidden_ticks(chip, problem, tiling, reads, unit_name),
     }
     fixed = _long_row_ticks(chip, form, problem) + tuple(
         (cause, ceil(ticks)) for cause, ticks in waits.items() if ticks
@@ -193,7 +193,7 @@ def _tile_body(
     problem: Problem,
     tiling: Tiling,
     unit_name: str,
-    resident: int,
+    reads: tuple[float, float],
     epilogue: tuple[Form, ...],
     saved_bytes: int,
     crossing: Crossing,
@@ -201,14 +201,13 @@ def _tile_body(
     """One iteration of the grid."""
     tiles, depth = tiling.tiles(problem), tiling.depth(problem)
     steps = depth // tiling.k
-    left_reads, right_reads = far_reads(chip, problem, tiling, resident)
     share = tiles * steps
     rows, columns = -(-problem.m // tiling.m), -(-problem.n // tiling.n)
     whole = problem.copies * problem.k
     left, right = (min(problem.element, element_bytes(each.format)) for each in (form.left, form.right))
     shared = min(chip.policy.cluster, rows)
     near = (whole * problem.m * columns * left / share, whole * problem.n * rows * right / shared / share)
-    far = (left_reads * problem.left_bytes / share, right_reads * problem.right_bytes / share)
+    far = (reads[0] * problem.left_bytes / share, reads[1] * problem.right_bytes / share)
     far = (far[0] * crossing.reads, far[1] * crossing.reads)
     if len(chip.load.links) == 1:
         near = far

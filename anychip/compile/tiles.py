@@ -246,10 +246,10 @@ def _patch_reads(
 def _lost(chip: Chip, problem: Problem, tiling: Tiling, resident: int, cache: int) -> float:
     """Part of what tiles share that the cache has dropped before the next tile asks for it.
 
-    Where tiles start at different places along their sums, and after many waves one after the other, all
-    others fetch as much as one tile does in all between two that share an operand.
+    Where tiles get apart along their sums, after many waves one after the other, all others fetch as much as
+    one tile does in all between two that share an operand.
     """
-    if not chip.policy.staggered:
+    if not chip.policy.tiles_drift:
         return 0.0
     waves = tiling.tiles(problem) / (chip.cores * resident)
     fetched = (tiling.m + tiling.n) * problem.k * problem.element
@@ -299,20 +299,25 @@ def spilled_share(chip: Chip, size_bytes: float) -> float:
     return 0.0 if size_bytes <= room else 1.0 - room / size_bytes
 
 
-def unhidden_ticks(chip: Chip, problem: Problem, tiling: Tiling, engine: str) -> float:
-    """What tiles wait for fetches that come late: a share of the shorter of multiplying and fetching."""
+def unhidden_ticks(
+    chip: Chip, problem: Problem, tiling: Tiling, reads: tuple[float, float], engine: str
+) -> float:
+    """What tiles wait for fetches that come late: a share of the shorter of multiplying and fetching.
+
+    Args:
+        reads: how often the left and the right operand cross the link of main memory.
+        engine: that multiplies.
+    """
     share = chip.policy.unhidden_share
     if not share:
         return 0.0
     rates = Rates.of(chip, problem.format, engine)
-    fetched = _fetched(chip, rates, problem, tiling)
-    return share * min(sum(_multiplied(rates, problem, tiling)), fetched)
+    return share * min(sum(_multiplied(rates, problem, tiling)), _fetched(rates, problem, reads))
 
 
-def _fetched(chip: Chip, rates: Rates, problem: Problem, tiling: Tiling) -> float:
+def _fetched(rates: Rates, problem: Problem, reads: tuple[float, float]) -> float:
     """Ticks in which operands cross the link of main memory."""
-    left, right = far_reads(chip, problem, tiling, resident_tiles(rates.unit, tiling))
-    return (left * problem.left_bytes + right * problem.right_bytes) * rates.far_ticks
+    return (reads[0] * problem.left_bytes + reads[1] * problem.right_bytes) * rates.far_ticks
 
 
 def _multiplied(rates: Rates, problem: Problem, tiling: Tiling) -> tuple[float, float]:
@@ -341,7 +346,7 @@ def estimate(chip: Chip, rates: Rates, problem: Problem, tiling: Tiling) -> floa
     cores, tiles = rates.cores, tiling.tiles(problem)
     resident = resident_tiles(rates.unit, tiling)
     waves, tail = _multiplied(rates, problem, tiling)
-    fetched = _fetched(chip, rates, problem, tiling)
+    fetched = _fetched(rates, problem, far_reads(chip, problem, tiling, resident))
     partial = partial_bytes(problem, tiling)
     written = partial or problem.result_bytes
     spilled = written * spilled_share(chip, written)

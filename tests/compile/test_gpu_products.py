@@ -160,16 +160,16 @@ def test_tiles_that_start_together_crowd_a_few_channels_of_main_memory(chip: str
 
 
 @pytest.mark.parametrize(
-    ("chip", "staggered"),
+    ("chip", "drift"),
     [("mi100", True), ("mi210", True), ("mi300x", False), ("v100", False), ("h100", False)],
 )
-def test_long_sums_lose_what_staggered_tiles_share(chip: str, staggered: bool) -> None:
+def test_long_sums_lose_what_drifting_tiles_share(chip: str, drift: bool) -> None:
     def traffic(m: int, k: int) -> float:
         return dict(nest_of(chip, product(1, m, 2048, k, "kk")).demand.traffic_bytes)["dram"] / (m * k)
 
     # One tile of 30,000 products fetches more than the cache of MI100 and MI210 holds, one of 3,000 does not.
     longer = traffic(65536, 30000) / traffic(65536, 3000)
-    assert longer > 1.3 if staggered else longer < 1.1
+    assert longer > 1.3 if drift else longer < 1.1
     # While the first tiles are in flight all of them began together.
     assert traffic(512, 30000) < 1.1 * traffic(512, 3000)
 

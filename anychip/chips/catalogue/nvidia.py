@@ -13,16 +13,8 @@ from collections.abc import Callable
 from anychip.arithmetic import gpu as gpu_numerics
 from anychip.chips.catalogue.gpu import Board, Generation, Tera, build
 from anychip.chips.chip import Chip
-from anychip.chips.fitted import (
-    PAIRED_LANES,
-    PASCAL_LANES,
-    SINGLE_ISSUE_LANES,
-)
-from anychip.chips.power_limit import (
-    NM_OF_NVIDIA_4N,
-    NM_OF_TSMC_16,
-    TENSOR_J_OF,
-)
+from anychip.chips.fitted import PAIRED_LANES, PASCAL_LANES, SINGLE_ISSUE_LANES
+from anychip.chips.power_limit import NM_OF_NVIDIA_4N, NM_OF_TSMC_16, TENSOR_J_OF
 
 _OLD_SIMT = {"fp32": 1.0, "bf16": 1.0}
 _TENSOR = {"fp16": 1.0, "bf16": 1.0, "tf32": 0.5, "int8": 2.0}

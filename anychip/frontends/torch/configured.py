@@ -92,9 +92,7 @@ def _model(
     kind = getattr(transformers, name, None)
     if kind is None:
         raise InvalidDescription(f"model {name}: transformers {transformers.__version__} has no such class")
-    # Releases differ in whether one pass copies keys and values into a cache that nobody reads.
-    cache = {"use_cache": False} if hasattr(kind.config_class(), "use_cache") else {}
-    config = kind.config_class(**(cache | dict(_known(kind, fields))), attn_implementation="eager")
+    config = kind.config_class(**_known(kind, fields), attn_implementation="eager")
     with torch.device("meta"):
         model = kind(config).to(getattr(torch, dtype))
     return on_device(model.train(training))
@@ -105,7 +103,9 @@ def _known(kind: Any, fields: tuple[tuple[str, int | float | str | bool], ...]) 
     for name, _ in fields:
         if not hasattr(default, name):
             raise InvalidDescription(f"model {kind.__name__}: its configuration has no field {name}")
-    return dict(fields)
+    # Releases differ in whether one pass copies keys and values into a cache that nobody reads.
+    cache = {"use_cache": False} if hasattr(default, "use_cache") else {}
+    return cache | dict(fields)
 
 
 def _transformers(name: str) -> Any:
