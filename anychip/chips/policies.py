@@ -31,10 +31,7 @@ from anychip.chips.fitted import (
 )
 from anychip.chips.kernel_table import Rocblas
 from anychip.chips.policy import ExchangePolicy, Policy
-from anychip.chips.power_limit import (
-    SIMT_J_PER_FLOP,
-    STATIC_W_PER_MM2,
-)
+from anychip.chips.power_limit import STATIC_W_PER_MM2
 from anychip.chips.sources import recalled
 from anychip.facts import Fact
 
@@ -80,6 +77,7 @@ def gpu_policy(
     largest_tiles: bool = False,
     throttled_byte: Fact | None = None,
     kernel_tables: Rocblas | None = None,
+    biased_reach: Fact | None = None,
 ) -> Policy:
     """Eager PyTorch on a GPU: one kernel per operator, libraries that choose among tiles and depth splits.
 
@@ -94,6 +92,7 @@ def gpu_policy(
         largest_tiles: whether tiles of 256 x 256 results are on the menu.
         throttled_byte: of `throttled_byte_s`; None: memory takes nothing from the power limit.
         kernel_tables: of the library; None: it chooses from menus.
+        biased_reach: see `Policy`; None: as much as without a bias.
     """
     menu = _BATCHED_TILES[batched_menu]
     limit, doublings, cost = LONG_ROWS[long_rows] if long_rows else (0, 1, None)
@@ -102,7 +101,6 @@ def gpu_policy(
     facts = {
         "dispatch_s": DISPATCH_S,
         "host_bytes_per_second": HOST_BYTES_PER_SECOND,
-        "simt_j_per_flop": SIMT_J_PER_FLOP,
         "static_w_per_mm2": STATIC_W_PER_MM2,
         "request_bytes": _REQUEST_BYTES[maker],
     }
@@ -115,6 +113,8 @@ def gpu_policy(
     facts |= waits | {"traced_dispatch": TRACED_DISPATCH[maker]}
     facts |= {f"idle_dispatch_s.{name}": fact for name, fact in idle.items()}
     facts |= {f"cache_shares.{name}": fact for name, fact in shares.items()}
+    if biased_reach is not None:
+        facts["biased_reach"] = biased_reach
     if cost is not None:
         facts["long_row_s" if cost.unit == "s" else "long_row_cycles"] = cost
     if throttled_byte is not None:
@@ -156,6 +156,7 @@ def gpu_policy(
         batch_blind=maker == "amd",
         kernel_tables=kernel_tables,
         bias_copied=maker == "amd" and not largest_tiles,
+        biased_reach=biased_reach.value if biased_reach else 1.0,
         dispatch_s=DISPATCH_S.value,
         idle_dispatch_s={name: fact.value for name, fact in idle.items()},
         traced_dispatch=TRACED_DISPATCH[maker].value,

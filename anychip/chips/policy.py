@@ -75,6 +75,7 @@ class Policy:
         batch_blind: whether the library chooses the tiles of a batch as if it was one problem.
         bias_copied: whether a bias is first copied over the whole result, by a kernel of its own, and read
             from there by the product, as PyTorch does where its library has no product with a bias.
+        biased_reach: of their rate without one, what products with a bias reach outside tensor cores.
         core_threads: threads that a core keeps in flight in row-wise kernels.
         request_bytes: with which a cache answers threads that walk operands element by element; 0: elements
             far apart cost what neighbours do.
@@ -152,6 +153,7 @@ class Policy:
     throttled_byte_s: float = 0.0
     batch_blind: bool = False
     bias_copied: bool = False
+    biased_reach: float = 1.0
     cache_share: float = 0.5
     cache_shares: Mapping[str, float] = field(default_factory=dict[str, float])
     graph_cores: int = 0

@@ -80,11 +80,13 @@ def dynamic_w(limit_w: float, die_mm2: float) -> float:
     return max(0.1 * limit_w, limit_w - STATIC_W_PER_MM2.value * die_mm2)
 
 
-def _of_limit(tera: float, limit_w: float, die_mm2: float, memory_w: float, board: str) -> Fact:
-    """Joules of one flop of 16-bit products on a board that its power limit holds at a published rate."""
+def _of_limit(
+    tera: float, limit_w: float, die_mm2: float, memory_w: float, board: str, products: str = "16-bit"
+) -> Fact:
+    """Joules of one flop of products on a board that its power limit holds at a published rate."""
     joules = (dynamic_w(limit_w, die_mm2) - memory_w) / (tera * 1e12)
     said = (
-        f"{board}: {tera:g} Tflop/s of 16-bit products within {limit_w:g} W, less static power and "
+        f"{board}: {tera:g} Tflop/s of {products} products within {limit_w:g} W, less static power and "
         f"{memory_w:g} W of memory (judged)"
     )
     return Fact(joules, "J/flop", Source("derived", said, "2026-11-28"), 0.85 * joules, 1.15 * joules)
@@ -107,6 +109,16 @@ TENSOR_J_OF = {
         "waynehacking8/blackwell-tensorcore-kernels@c289bde, results/bench.csv: RTX PRO 6000 Max-Q",
     ),
 }  # fmt: skip
+_PRODUCTS = "zzc0721/torch-performance-test-data@9d82827, database.md"
+#: The same of one fp32 flop outside tensor cores.
+SIMT_J_OF = {
+    # The same table gives 19.2 Tflop/s for the board of 400 W.
+    "ga100": _of_limit(17.56, 250, 826, 2, f"{_PRODUCTS}: A100 PCIe 40 GB", "fp32"),
+    # And 37.8 Tflop/s for the H800 of that power.
+    "hopper": _of_limit(37.0, 350, 814, 8, f"{_PRODUCTS}: H100 PCIe", "fp32"),
+    # And 37.3 Tflop/s for an L20 of 275 W, which are as many joules. L4 and its smaller chip take fewer.
+    "ad102": _of_limit(46.9, 350, 609, 3, f"{_PRODUCTS}: L40S", "fp32"),
+}
 _BENCH = Source(
     "published",
     "waynehacking8/blackwell-tensorcore-kernels@c289bde, results/bench.csv: within 300 W, products of 4,096 "

@@ -18,6 +18,7 @@ from anychip.compile.layout import bytes_of, library_engine, load, local_memory,
 from anychip.compile.tiles import (
     Problem,
     Tiling,
+    biased_ticks,
     channel_ticks,
     choose,
     far_reads,
@@ -132,6 +133,7 @@ def contraction(
     waits = {
         "memory channels": channel_ticks(chip, problem, tiling, reads, chip.operand_engine(unit_name)),
         "late fetches": unhidden_ticks(chip, problem, tiling, reads, unit_name),
+        "bias": biased_ticks(chip, problem, tiling, unit_name) if form.extras else 0.0,
     }
     fixed = _long_row_ticks(chip, form, problem) + tuple(
         (cause, ceil(ticks)) for cause, ticks in waits.items() if ticks

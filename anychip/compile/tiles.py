@@ -315,6 +315,14 @@ def unhidden_ticks(
     return share * min(sum(_multiplied(rates, problem, tiling)), _fetched(rates, problem, reads))
 
 
+def biased_ticks(chip: Chip, problem: Problem, tiling: Tiling, engine: str) -> float:
+    """What multiplying takes longer in a kernel that adds a bias."""
+    reach = chip.policy.biased_reach
+    if reach == 1.0 or engine != "fma":
+        return 0.0
+    return (1 / reach - 1) * sum(_multiplied(Rates.of(chip, problem.format, engine), problem, tiling))
+
+
 def _fetched(rates: Rates, problem: Problem, reads: tuple[float, float]) -> float:
     """Ticks in which operands cross the link of main memory."""
     return (reads[0] * problem.left_bytes + reads[1] * problem.right_bytes) * rates.far_ticks

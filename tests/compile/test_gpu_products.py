@@ -194,3 +194,21 @@ def test_convolutions_of_single_channels_stream(chip: str) -> None:
     bytes_moved = 2 * 32 * 256 * 56 * 56 * 4
     seconds = single / described.clock_hz
     assert 1 <= seconds * described.links["dram"].bytes_per_second / bytes_moved < 4
+
+
+def test_a_bias_slows_products_of_gp100_down_by_what_its_rows_say() -> None:
+    biased, plain = (make("fp32", 4096, 4096, 4096) for make in (workloads.linear, without_bias))
+    reach = chips.by_name("p100").policy.biased_reach
+    assert 0.8 < reach < 0.9
+    assert ticks("p100", plain) / ticks("p100", biased) == pytest.approx(reach, abs=0.02)
+
+
+@pytest.mark.parametrize(("strong", "weak"), [("a100-80", "a100-pcie-40"), ("h100", "h100-pcie")])
+def test_a_lower_power_limit_slows_products_on_lanes_down(strong: str, weak: str) -> None:
+    node = workloads.matmul("fp32", 1, 8192, 8192, 8192)
+    macs, rates = 8192**3, []
+    for name in (strong, weak):
+        chip = chips.by_name(name)
+        peak = chip.cores * chip.engines["fma"].block.macs_per_cycle("fp32")  # pyright: ignore
+        rates.append(macs / peak / ticks(name, node))
+    assert rates[1] < 0.97 * rates[0]

@@ -26,6 +26,7 @@ from anychip.chips.energy import gpu_power
 from anychip.chips.fitted import (
     ACCESS_LATENCY_S,
     AMD_ACCESS_LATENCY_S,
+    AMD_LANES,
     CACHE_EFFICIENCY,
     CACHE_PORT_BYTES_PER_CYCLE,
     HALF_RATE_CORE,
@@ -66,6 +67,7 @@ class Generation:
         power_nm: what joules of arithmetic go with, where that differs.
         tensor_joules: of one flop of 16-bit products, as power limits of its boards show; None: as the node
             says.
+        lane_joules: of one fp32 flop outside them, likewise.
         lanes: fp32 operations.
         tensor: dense multiply-adds of the tensor or matrix cores with 16-bit operands; None without them.
         tensor_rates: speed of other operand formats there, relative to that.
@@ -88,6 +90,7 @@ class Generation:
         cache_bytes: that the shared cache gives to all of them, a cycle; None: what their ports take.
         largest_tiles: whether libraries have tiles of 256 x 256 results for its matrix cores.
         kernel_tables: from which libraries take kernels; None: they choose from menus.
+        biased_reach: see `Policy`; None: as much as without a bias.
     """
 
     title: str
@@ -95,6 +98,7 @@ class Generation:
     process_nm: int
     power_nm: Fact | None = None
     tensor_joules: Fact | None = None
+    lane_joules: Fact | None = None
     lanes: int
     tensor: int | None
     tensor_rates: Mapping[str, float] = field(default_factory=dict)
@@ -115,6 +119,7 @@ class Generation:
     cache_bytes: Fact | None = None
     largest_tiles: bool = False
     kernel_tables: Rocblas | None = None
+    biased_reach: Fact | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +224,7 @@ def build(board: Board, generation: Generation, *, vendor: str, numerics: Numeri
             cluster=generation.cluster,
             largest_tiles=generation.largest_tiles,
             kernel_tables=generation.kernel_tables,
+            biased_reach=generation.biased_reach,
             throttled_byte=throttled_byte_s(
                 limit_w=board.tdp_w, die_mm2=facts["die_mm2"].value, memory=board.memory
             ),
@@ -261,6 +267,7 @@ def _facts(board: Board, generation: Generation) -> dict[str, Fact]:
     }
     inferred = {"power_nm": generation.power_nm, "lane_reach": generation.lane_reach}
     facts |= {name: fact for name, fact in inferred.items() if fact is not None}
+    facts["simt_j_per_flop"] = _lane_joules(generation)
     if generation.compute_capability is not None:
         facts["compute_capability"] = published(
             generation.compute_capability, "1", "NVIDIA, CUDA GPU Compute Capability: table of GPUs"
@@ -277,10 +284,9 @@ def _facts(board: Board, generation: Generation) -> dict[str, Fact]:
 def _matrix_engines(board: Board, generation: Generation) -> dict[str, Engine]:
     clock = published(board.clock_mhz * MEGA, "Hz", f"{board.where}: boost")
     engines: dict[str, Engine] = {}
-    node = generation.power_nm.value if generation.power_nm else generation.process_nm
     if generation.tensor is not None:
         clock_mhz = board.tensor_mhz or board.clock_mhz
-        joules = generation.tensor_joules or TENSOR_J_PER_FLOP.scaled(node / 12)
+        joules = generation.tensor_joules or TENSOR_J_PER_FLOP.scaled(_power_nm(generation) / 12)
         engines["tensor"] = Engine(
             block=DotUnit.of(
                 clock_hz=clock
@@ -308,7 +314,8 @@ def _matrix_engines(board: Board, generation: Generation) -> dict[str, Engine]:
                 **_core(generation),
             )
         )
-    reached = SIMT["efficiency"].scaled(generation.lane_reach.value if generation.lane_reach else 1.0)
+    lanes = AMD_LANES if generation.matrix_cores == "amd" else SIMT
+    reached = lanes["efficiency"].scaled(generation.lane_reach.value if generation.lane_reach else 1.0)
     engines["fma"] = Engine(
         block=DotUnit.of(
             clock_hz=clock,
@@ -319,11 +326,20 @@ def _matrix_engines(board: Board, generation: Generation) -> dict[str, Engine]:
                 name: _rate(name, rate, f"{generation.title}: operations a cycle relative to fp32")
                 for name, rate in generation.simt_rates.items()
             },
-            sustained={"fp32": _sustained(board, generation, clock.value, SIMT_J_PER_FLOP.scaled(node / 12))},
-            **SIMT | {"efficiency": reached},
+            sustained={"fp32": _sustained(board, generation, clock.value, _lane_joules(generation))},
+            **lanes | {"efficiency": reached},
         )
     )
     return engines
+
+
+def _power_nm(generation: Generation) -> float:
+    return generation.power_nm.value if generation.power_nm else generation.process_nm
+
+
+def _lane_joules(generation: Generation) -> Fact:
+    """Of one executed fp32 flop outside tensor cores."""
+    return generation.lane_joules or SIMT_J_PER_FLOP.scaled(_power_nm(generation) / 12)
 
 
 def _core(generation: Generation) -> dict[str, Fact]:

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from anychip.arithmetic import gpu as gpu_numerics
 from anychip.chips.catalogue.gpu import Board, Generation, Tera, build
 from anychip.chips.chip import Chip
-from anychip.chips.fitted import PAIRED_LANES, PASCAL_LANES, SINGLE_ISSUE_LANES
-from anychip.chips.power_limit import NM_OF_NVIDIA_4N, NM_OF_TSMC_16, TENSOR_J_OF
+from anychip.chips.fitted import GP100_BIAS, PAIRED_LANES, PASCAL_LANES, SINGLE_ISSUE_LANES
+from anychip.chips.power_limit import NM_OF_NVIDIA_4N, NM_OF_TSMC_16, SIMT_J_OF, TENSOR_J_OF
 
 _OLD_SIMT = {"fp32": 1.0, "bf16": 1.0}
 _TENSOR = {"fp16": 1.0, "bf16": 1.0, "tf32": 0.5, "int8": 2.0}
@@ -34,6 +34,7 @@ PASCAL_HPC = Generation(
     batched_menu="flat",
     lane_reach=PASCAL_LANES,
     long_rows="pascal",
+    biased_reach=GP100_BIAS,
 )
 PASCAL = Generation(
     title="Pascal GP104 whitepaper",
@@ -85,6 +86,7 @@ AMPERE_HPC = Generation(
     compute_capability=8.0,
     process_nm=7,
     tensor_joules=TENSOR_J_OF["ga100"],
+    lane_joules=SIMT_J_OF["ga100"],
     lanes=64,
     tensor=1024,
     tensor_rates=_TENSOR | {"fp64": 1 / 16},
@@ -131,7 +133,11 @@ ADA = Generation(
     l1_kib=128,
     threads=1536,
     die_mm2=609,
+    lane_joules=SIMT_J_OF["ad102"],
     lane_reach=PAIRED_LANES,
+)
+ADA_SMALL = dataclasses.replace(
+    ADA, title="Ada AD104, as the AD102 whitepaper", lane_joules=None, die_mm2=294
 )
 ADA_HALF = dataclasses.replace(
     ADA, title="Ada AD102 with tensor cores at half rate", tensor=256, half_rate=True
@@ -147,6 +153,7 @@ HOPPER = Generation(
     process_nm=4,
     power_nm=NM_OF_NVIDIA_4N,
     tensor_joules=TENSOR_J_OF["hopper"],
+    lane_joules=SIMT_J_OF["hopper"],
     lanes=128,
     tensor=2048,
     tensor_rates=_TENSOR | _FP8 | {"fp64": 1 / 16},
@@ -172,7 +179,7 @@ BLACKWELL = Generation(
     l2_parts=2,
     cluster=2,
     die_mm2=1600,
-    lane_reach=PAIRED_LANES,
+    lane_reach=SINGLE_ISSUE_LANES,
 )
 BLACKWELL_ULTRA = dataclasses.replace(
     BLACKWELL,
@@ -190,6 +197,7 @@ BLACKWELL_CARD = dataclasses.replace(
     tensor=512,
     simt_rates={"fp32": 1.0, "fp64": 1 / 64},
     local_kib=128,
+    lane_reach=PAIRED_LANES,
 )
 BLACKWELL_CONSUMER = dataclasses.replace(
     BLACKWELL_CARD,
@@ -269,8 +277,8 @@ _BOARDS: tuple[tuple[Board, Generation], ...] = (
            60),
            clock_mhz=2040, tera=_tensor_peaks(121, tf32=60, fp32=(30.3, 30.3, 31.3), int8=242,
                                               fp8_e4m3fn=242, fp8_e5m2=242),
-           memory="GDDR6", memory_gib=24, bandwidth_gb=300, l2_mib=48, tdp_w=72, pcie=4, die_mm2=294,
-           note="72 W decides what it sustains"), ADA),
+           memory="GDDR6", memory_gib=24, bandwidth_gb=300, l2_mib=48, tdp_w=72, pcie=4,
+           note="72 W decides what it sustains"), ADA_SMALL),
     (Board(name="l40", title="NVIDIA L40", where="NVIDIA L40 datasheet, as listed by mullet.se",
            year=2022, units=142, clock_mhz=2490,
            tera=_tensor_peaks(181.05, tf32=90.5, fp32=90.5, int8=362, fp8_e4m3fn=362, fp8_e5m2=362),

@@ -15,7 +15,6 @@ from anychip.facts import Fact
 
 #: Constants behind derived parameters, which no parameter documents.
 _POWER = {
-    "simt_j_per_flop": "energy of one executed fp32 flop outside tensor cores; decides `fma.sustained`",
     "static_w_per_mm2": "power of a square millimetre without arithmetic; decides `fma.sustained`",
 }
 

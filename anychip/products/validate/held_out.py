@@ -111,10 +111,7 @@ class Family:
                 if catalogue.STREAM_EFFICIENCY[path[1]].value == chip.links[path[0]].efficiency:
                     rate = min(1.0, link.efficiency * factor)
                     changes["links"][path[0]] = dataclasses.replace(link, efficiency=rate)
-            elif where == "policy" and path[0] in ("long_row_s", "long_row_cycles"):
-                if chip.policy.facts.get(path[0]) is constant.fact:
-                    policy[path[0]] = values[constant.place]
-            elif where == "policy":
+            elif where == "policy" and chip.policy.facts.get(".".join(path)) is constant.fact:
                 old = policy.get(path[0], getattr(chip.policy, path[0]))
                 policy[path[0]] = _scaled(old, path[1:], factor)
         return chip.altered(policy=dataclasses.replace(chip.policy, **policy), facts=chip.facts, **changes)
@@ -206,9 +203,9 @@ FAMILIES = (
             *_unit("fma", catalogue.SIMT),
             *_stage("fma", catalogue.OPERAND_SHARES["fma"]),
             *_idle("nvidia", "linear", "bmm"),
-            Constant("policy cache_shares fma", catalogue.CACHE_SHARES["fma"], _CACHE),
-            Constant("policy long_row_s pascal", catalogue.LONG_ROWS["pascal"][2], _MISSES),
-            Constant("policy long_row_cycles later", catalogue.LONG_ROWS["later"][2], _CORE_MISSES),
+            Constant("policy long_row_s", catalogue.LONG_ROWS["pascal"][2], _MISSES),
+            Constant("policy long_row_cycles", catalogue.LONG_ROWS["later"][2], _CORE_MISSES),
+            Constant("policy biased_reach", catalogue.GP100_BIAS, Bounds(1.0, 0.6, 1.0)),
         ),
         _MORE,
     ),
