@@ -54,12 +54,12 @@ def _fact(
 
 #: Parameters of the DotUnit of CUDA cores.
 SIMT = {
-    "efficiency": _fact(0.992, "1", _SIMT, 0.85, 1.0),
+    "efficiency": _fact(0.98, "1", _SIMT, 0.85, 1.0),
     "operand_cost": _fact(1.5, "MAC/element", _HIDDEN, 0.5, 6.0),
-    "drain_depth": _fact(14, "products", _SIMT, 2, 20),
+    "drain_depth": _fact(13, "products", _SIMT, 2, 20),
     "full_results": _fact(32768, "result", _SIMT),
     "occupancy_exponent": _fact(0.31, "1", _SIMT, 0.2, 0.75),
-    "wave_weight": _fact(0.53, "1", _SIMT, 0.18, 0.75),
+    "wave_weight": _fact(0.52, "1", _SIMT, 0.18, 0.75),
 }
 #: What SMs reach of their fp32 peak where half of the lanes also do integers, relative to the others.
 PAIRED_LANES = _fact(
@@ -195,7 +195,7 @@ CACHE_SHARES = {
 #: AMD's have one translation for all cores (seconds), NVIDIA's later ones theirs beside each core (cycles).
 LONG_ROWS = {
     "pascal": (4096, 3, _fact(1.07e-13, "s", _SIMT, 0.8e-13, 1.6e-13)),
-    "later": (16384, 1, _fact(2.75e-3, "cycle", _SIMT, 1.2e-3, 3.5e-3)),
+    "later": (16384, 1, _fact(2.6e-3, "cycle", _SIMT, 1.2e-3, 3.5e-3)),
 }
 #: Share of the peak that streams sustain, by memory; the first product with HBM2 is like GDDR. Boards for
 #: servers keep the check bits of GDDR in the memory itself.
@@ -301,8 +301,8 @@ _PAGED = Source(
 #: Of paged attention also what every new token of a prompt takes besides arithmetic.
 IDLE_DISPATCH_S = {
     "nvidia": {
-        "linear": _fact(51.4e-6, "s", _EVENTS),
-        "bmm": _fact(31.1e-6, "s", _EVENTS),
+        "linear": _fact(51.2e-6, "s", _EVENTS),
+        "bmm": _fact(31.3e-6, "s", _EVENTS),
         "matmul": _fact(28e-6, "s", _EVENTS),
         "softmax": _fact(28e-6, "s", _EVENTS),
         "layernorm": _fact(50e-6, "s", _EVENTS),
