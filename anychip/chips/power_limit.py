@@ -112,8 +112,8 @@ TENSOR_J_OF = {
 _PRODUCTS = "zzc0721/torch-performance-test-data@9d82827, database.md"
 #: The same of one fp32 flop outside tensor cores.
 SIMT_J_OF = {
-    # The same table gives 19.2 Tflop/s for the board of 400 W.
-    "ga100": _of_limit(17.56, 250, 826, 2, f"{_PRODUCTS}: A100 PCIe 40 GB", "fp32"),
+    # 17.6 and 16.7 of 8,192 and 10,240, which last long enough. The board of 400 W reaches 19.2.
+    "ga100": _of_limit(17.1, 250, 826, 2, f"{_PRODUCTS} and #108: A100 PCIe 40 GB", "fp32"),
     # And 37.8 Tflop/s for the H800 of that power.
     "hopper": _of_limit(37.0, 350, 814, 8, f"{_PRODUCTS}: H100 PCIe", "fp32"),
     # And 37.3 Tflop/s for an L20 of 275 W, which are as many joules. L4 and its smaller chip take fewer.
