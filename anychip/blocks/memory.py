@@ -61,8 +61,8 @@ class DmaEngine(Block):
         startup_cycles: before the first byte of a transfer moves.
         bytes_per_second: the engine's own ceiling for the requests of one tile in flight; None if only its
             links limit it.
-        link_shares: part of a link's peak that this engine's requests reach, where it is less than what the
-            link sustains for streams.
+        link_shares: part of a link's peak that this engine's requests reach, where that is not what the link
+            sustains for streams, which write as well as they read.
     """
 
     startup_cycles: int = 0

@@ -181,8 +181,7 @@ class Chip:
         crossed, known = self.links[link], self.engines.get(engine)
         if known is None or not isinstance(known.block, DmaEngine):
             return crossed.sustained_bytes_per_second
-        share = known.block.link_shares.get(link, 1.0)
-        return crossed.bytes_per_second * min(crossed.efficiency, share)
+        return crossed.bytes_per_second * known.block.link_shares.get(link, crossed.efficiency)
 
     def operand_engine(self, multiplier: str) -> str:
         """The transfer engine that feeds contractions in a matrix engine."""

@@ -114,12 +114,12 @@ SINGLE_ISSUE_LANES = _fact(
 )
 #: Parameters of the DotUnit of tensor cores.
 TENSOR_CORE = {
-    "efficiency": _fact(0.899, "1", _TENSOR, 0.82, 0.97),
-    "operand_cost": _fact(8.5, "MAC/element", _TENSOR),
-    "drain_depth": _fact(66, "products", _TENSOR),
+    "efficiency": _fact(0.935, "1", _TENSOR, 0.82, 0.97),
+    "operand_cost": _fact(7.1, "MAC/element", _TENSOR),
+    "drain_depth": _fact(16.3, "products", _TENSOR),
     "full_results": _fact(32768, "result", _TENSOR),
-    "occupancy_exponent": _fact(0.21, "1", _TENSOR),
-    "wave_weight": _fact(0.96, "1", _TENSOR, 0.8, 1.0),
+    "occupancy_exponent": _fact(0.41, "1", _TENSOR),
+    "wave_weight": _fact(0.85, "1", _TENSOR, 0.6, 1.0),
 }
 _HALF = Source(
     "published",
@@ -188,7 +188,7 @@ CACHE_SHARES = {
         0.4,
         0.6,
     ),
-    "tensor": _fact(0.09, "1", _TENSOR, 0.05, 0.2),
+    "tensor": _fact(0.49, "1", _TENSOR, 0.05, 0.6),
 }
 #: What long sums cost where both operands lie along them: products beyond which, doublings until every
 #: access misses the translation of addresses, and what one adds for each multiply-add. Chips of 16 nm and

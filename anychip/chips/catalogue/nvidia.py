@@ -56,7 +56,7 @@ VOLTA = Generation(
     title="Volta GV100 whitepaper",
     compute_capability=7.0,
     process_nm=12,
-    tensor_joules=TENSOR_J_OF["turing"],
+    tensor_joules=TENSOR_J_OF["volta"],
     lanes=64,
     tensor=512,
     tensor_rates={"fp16": 1.0},
@@ -124,7 +124,7 @@ ADA = Generation(
     compute_capability=8.9,
     process_nm=4,
     power_nm=NM_OF_NVIDIA_4N,
-    tensor_joules=TENSOR_J_OF["ada"],
+    tensor_joules=TENSOR_J_OF["ad102"],
     lanes=128,
     tensor=512,
     tensor_rates=_TENSOR | _FP8,
@@ -137,7 +137,11 @@ ADA = Generation(
     lane_reach=PAIRED_LANES,
 )
 ADA_SMALL = dataclasses.replace(
-    ADA, title="Ada AD104, as the AD102 whitepaper", lane_joules=None, die_mm2=294
+    ADA,
+    title="Ada AD104, as the AD102 whitepaper",
+    tensor_joules=TENSOR_J_OF["ad104"],
+    lane_joules=None,
+    die_mm2=294,
 )
 ADA_HALF = dataclasses.replace(
     ADA, title="Ada AD102 with tensor cores at half rate", tensor=256, half_rate=True
@@ -152,8 +156,8 @@ HOPPER = Generation(
     compute_capability=9.0,
     process_nm=4,
     power_nm=NM_OF_NVIDIA_4N,
-    tensor_joules=TENSOR_J_OF["hopper"],
-    lane_joules=SIMT_J_OF["hopper"],
+    tensor_joules=TENSOR_J_OF["gh100 sxm"],
+    lane_joules=SIMT_J_OF["gh100"],
     lanes=128,
     tensor=2048,
     tensor_rates=_TENSOR | _FP8 | {"fp64": 1 / 16},
@@ -165,6 +169,7 @@ HOPPER = Generation(
     die_mm2=814,
     lane_reach=SINGLE_ISSUE_LANES,
 )
+HOPPER_CARD = dataclasses.replace(HOPPER, tensor_joules=TENSOR_J_OF["gh100 card"])
 BLACKWELL = Generation(
     title="Blackwell architecture brief",
     compute_capability=10.0,
@@ -298,22 +303,22 @@ _BOARDS: tuple[tuple[Board, Generation], ...] = (
     (Board(name="h100-pcie", title="NVIDIA H100 PCIe 80 GB", where="NVIDIA H100 datasheet", year=2022,
            units=114,
            clock_mhz=1755, tensor_mhz=1619, tera=_H100_PCIE, memory="HBM2e", memory_gib=80, bandwidth_gb=2000,
-           l2_mib=50, tdp_w=350, pcie=5, link_gb=600), HOPPER),
+           l2_mib=50, tdp_w=350, pcie=5, link_gb=600), HOPPER_CARD),
     (Board(name="h100-nvl", title="NVIDIA H100 NVL 94 GB", where="NVIDIA H100 NVL product page", year=2023,
            units=132, clock_mhz=1785, tensor_mhz=1544, tera=_H100_NVL, memory="HBM3", memory_gib=94,
-           bandwidth_gb=3900, l2_mib=50, tdp_w=400, pcie=5, link_gb=600), HOPPER),
+           bandwidth_gb=3900, l2_mib=50, tdp_w=400, pcie=5, link_gb=600), HOPPER_CARD),
     (Board(name="h200", title="NVIDIA H200 SXM 141 GB", where="NVIDIA H200 datasheet", year=2024, units=132,
            clock_mhz=1980, tensor_mhz=1830, tera=_H100, memory="HBM3e", memory_gib=141, bandwidth_gb=4800,
            l2_mib=50, tdp_w=700, pcie=5, link_gb=900, server="board"), HOPPER),
     (Board(name="h200-nvl", title="NVIDIA H200 NVL 141 GB", where="NVIDIA H200 product page", year=2024,
            units=132, clock_mhz=1785, tensor_mhz=1544, tera=_H100_NVL, memory="HBM3e", memory_gib=141,
-           bandwidth_gb=4800, l2_mib=50, tdp_w=600, pcie=5, link_gb=900), HOPPER),
+           bandwidth_gb=4800, l2_mib=50, tdp_w=600, pcie=5, link_gb=900), HOPPER_CARD),
     (Board(name="gh200", title="NVIDIA GH200 (its GPU)", where="NVIDIA GH200 datasheet", year=2023, units=132,
            clock_mhz=1980, tensor_mhz=1830, tera=_H100, memory="HBM3", memory_gib=96, bandwidth_gb=4000,
-           l2_mib=50, tdp_w=700, tdp_range_w=(700, 1000), pcie=5, link_gb=900, server="board",
+           l2_mib=50, tdp_w=900, tdp_range_w=(450, 1000), pcie=5, link_gb=900, server="board",
            best_tera=828.6,
-           note="the HBM3e part has 144 GB at 4.9 TB/s; 700 to 1000 W is for the module with its CPU"),
-     HOPPER),
+           note="the HBM3e part has 144 GB at 4.9 TB/s; 450 to 1000 W are set for the module, and an "
+                "idle CPU leaves 900"), HOPPER),
     (Board(name="b200", title="NVIDIA B200 SXM 180 GB",
            where="NVIDIA DGX B200 datasheet, as listed in stas00/ml-engineering", year=2024, units=148,
            clock_mhz=1965, tensor_mhz=1856,
