@@ -117,6 +117,9 @@ TENSOR_J_OF = {
 }  # fmt: skip
 #: The same of one fp32 flop outside tensor cores.
 SIMT_J_OF = {
+    "gp104": _of_limit(
+        4.1, 75, 314, 5, "zzc0721/torch-performance-test-data#9: P4, 8,192 and 10,240", "fp32"
+    ),
     # 17.6 and 16.7 of 8,192 and 10,240, which last long enough. The board of 400 W reaches 19.2.
     "ga100": _of_limit(17.1, 250, 826, 2, f"{_PRODUCTS} and #108: A100 PCIe 40 GB", "fp32"),
     # And 37.8 Tflop/s for the H800 of that power.

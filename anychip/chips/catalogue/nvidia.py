@@ -41,6 +41,7 @@ PASCAL = Generation(
     compute_capability=6.1,
     process_nm=16,
     power_nm=NM_OF_TSMC_16,
+    lane_joules=SIMT_J_OF["gp104"],
     lanes=128,
     special=32,
     tensor=None,
