@@ -94,8 +94,8 @@ GP100_BIAS = _fact(
     0.87,
     "1",
     Source("fitted", "gpu_ops.csv: fp32 linear layers of P100, with a bias and without one", "2026-11-28"),
-    0.8,
-    0.9,
+    0.84,
+    1.0,
 )
 #: The same where 32 lanes of a scheduler take each of its issue slots for multiply-adds, so that loads and
 #: addresses cost some, but integers have lanes of their own.
@@ -115,10 +115,10 @@ SINGLE_ISSUE_LANES = _fact(
 #: Parameters of the DotUnit of tensor cores.
 TENSOR_CORE = {
     "efficiency": _fact(0.935, "1", _TENSOR, 0.82, 0.97),
-    "operand_cost": _fact(7.1, "MAC/element", _TENSOR),
-    "drain_depth": _fact(16.3, "products", _TENSOR),
+    "operand_cost": _fact(7.1, "MAC/element", _TENSOR, 3.8, 8.5),
+    "drain_depth": _fact(16.3, "products", _TENSOR, 16, 66),
     "full_results": _fact(32768, "result", _TENSOR),
-    "occupancy_exponent": _fact(0.41, "1", _TENSOR),
+    "occupancy_exponent": _fact(0.41, "1", _TENSOR, 0.2, 0.55),
     "wave_weight": _fact(0.85, "1", _TENSOR, 0.6, 1.0),
 }
 _HALF = Source(
@@ -174,27 +174,20 @@ _BEST_OF_CDNA_3 = Source(
 )
 OPERAND_SHARES = {
     "fma": {"dram": _fact(0.54, "1", _SIMT, 0.39, 0.7)},
-    "tensor": {"dram": _TENSOR_DRAM, "l2": _fact(0.9, "1", _TENSOR_PORTS, 0.47, 1.0)},
+    "tensor": {"dram": _TENSOR_DRAM, "l2": _fact(0.9, "1", _TENSOR_PORTS, 0.38, 1.0)},
     # Of main memory as tensor cores: few rows of MI100 and MI210 are decided by it.
     "amd": {"dram": _TENSOR_DRAM, "l2": _fact(0.61, "1", _MFMA, 0.55, 0.7)},
     "amd chiplets": {"dram": _TENSOR_DRAM, "l2": _fact(0.156, "1", _BEST_OF_CDNA_3, 0.145, 0.2)},
 }
 #: Part of the shared cache in which operands of tiles stay.
-CACHE_SHARES = {
-    "fma": Fact(
-        0.5,
-        "1",
-        Source("assumed", "half, beside results; products on CUDA cores leave it open", _READ_ON),
-        0.4,
-        0.6,
-    ),
-    "tensor": _fact(0.49, "1", _TENSOR, 0.05, 0.6),
-}
+CACHE_SHARE = Fact(
+    0.5, "1", Source("assumed", "half, beside results; measured products leave it open", _READ_ON), 0.05, 0.6
+)
 #: What long sums cost where both operands lie along them: products beyond which, doublings until every
 #: access misses the translation of addresses, and what one adds for each multiply-add. Chips of 16 nm and
 #: AMD's have one translation for all cores (seconds), NVIDIA's later ones theirs beside each core (cycles).
 LONG_ROWS = {
-    "pascal": (4096, 3, _fact(1.07e-13, "s", _SIMT, 0.8e-13, 1.6e-13)),
+    "pascal": (4096, 3, _fact(1.07e-13, "s", _SIMT, 0.4e-13, 1.6e-13)),
     "later": (16384, 1, _fact(2.6e-3, "cycle", _SIMT, 1.2e-3, 3.5e-3)),
 }
 #: Share of the peak that streams sustain, by memory; the first product with HBM2 is like GDDR. Boards for
@@ -301,8 +294,8 @@ _PAGED = Source(
 #: Of paged attention also what every new token of a prompt takes besides arithmetic.
 IDLE_DISPATCH_S = {
     "nvidia": {
-        "linear": _fact(51.2e-6, "s", _EVENTS),
-        "bmm": _fact(31.3e-6, "s", _EVENTS),
+        "linear": _fact(51.2e-6, "s", _EVENTS, 42e-6, 53e-6),
+        "bmm": _fact(31.3e-6, "s", _EVENTS, 29e-6, 32e-6),
         "matmul": _fact(28e-6, "s", _EVENTS),
         "softmax": _fact(28e-6, "s", _EVENTS),
         "layernorm": _fact(50e-6, "s", _EVENTS),

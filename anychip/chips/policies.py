@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from anychip.chips.fitted import (
-    CACHE_SHARES,
+    CACHE_SHARE,
     COLUMN_FETCHES,
     CONFLICT_SHARE,
     DISPATCH_S,
@@ -96,11 +96,10 @@ def gpu_policy(
     """
     menu = _BATCHED_TILES[batched_menu]
     limit, doublings, cost = LONG_ROWS[long_rows] if long_rows else (0, 1, None)
-    engines = ("fma", "tensor") if tensor_cores and maker == "nvidia" else ("fma",)
-    shares = {name: CACHE_SHARES[name] for name in engines}
     facts = {
         "dispatch_s": DISPATCH_S,
         "host_bytes_per_second": HOST_BYTES_PER_SECOND,
+        "cache_share": CACHE_SHARE,
         "static_w_per_mm2": STATIC_W_PER_MM2,
         "request_bytes": _REQUEST_BYTES[maker],
     }
@@ -112,7 +111,6 @@ def gpu_policy(
         facts |= {"conflict_share": CONFLICT_SHARE, "unhidden_share": UNHIDDEN_SHARE}
     facts |= waits | {"traced_dispatch": TRACED_DISPATCH[maker]}
     facts |= {f"idle_dispatch_s.{name}": fact for name, fact in idle.items()}
-    facts |= {f"cache_shares.{name}": fact for name, fact in shares.items()}
     if biased_reach is not None:
         facts["biased_reach"] = biased_reach
     if cost is not None:
@@ -141,8 +139,7 @@ def gpu_policy(
         row_block=_NORMALISING_THREADS[maker],
         row_kept_bytes=_KEPT_ROW_BYTES[maker],
         column_fetches=COLUMN_FETCHES.value if maker == "amd" else 1.0,
-        cache_share=CACHE_SHARES["fma"].value,
-        cache_shares={name: fact.value for name, fact in shares.items()},
+        cache_share=CACHE_SHARE.value,
         cluster=cluster,
         long_row=limit,
         long_row_s=cost.value if cost and cost.unit == "s" else 0.0,

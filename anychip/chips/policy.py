@@ -95,7 +95,6 @@ class Policy:
         operand_engine: transfer engine that feeds contractions, or the first word of its name where every
             matrix engine has its own; None takes the load route's.
         cache_share: part of the shared cache in which operands stay for the next tile.
-        cache_shares: the same by matrix engine, where it differs.
         graph_cores: cores that one compiled graph runs on; 0: all of them.
         kernel_queries: queries of a sequence from which on attention is a kernel written by hand, which skips
             what a causal mask leaves out and overlaps all engines; 0: never.
@@ -155,7 +154,6 @@ class Policy:
     bias_copied: bool = False
     biased_reach: float = 1.0
     cache_share: float = 0.5
-    cache_shares: Mapping[str, float] = field(default_factory=dict[str, float])
     graph_cores: int = 0
     kernel_queries: int = 0
     casts_ahead: bool = False

@@ -232,8 +232,7 @@ def _patch_reads(
 ) -> tuple[float, float]:
     """How often operands cross the link where tiles in flight walk along their sums together."""
     rows, columns = ceil_div(problem.m, tiling.m), ceil_div(problem.n, tiling.n)
-    share = chip.policy.cache_shares.get(chip.multiplier(problem.format), chip.policy.cache_share)
-    if problem.left_bytes + problem.right_bytes < share * cache:
+    if problem.left_bytes + problem.right_bytes < chip.policy.cache_share * cache:
         return 1.0, 1.0
     flying = chip.cores * resident
     side = sqrt(flying * tiling.m * tiling.n)

@@ -193,7 +193,6 @@ _STREAMS = frozenset({"elementwise", "softmax", "layernorm"})
 _LATENCY = Bounds(0.7e-6, 0.2e-6, 6e-6)
 _SHARE = Bounds(0.8, 0.4, 1.0)
 _MATMUL = frozenset({"linear", "bmm", "matmul"})
-_CACHE = Bounds(0.5, 0.05, 1.2)
 _MISSES = Bounds(4e-14, 2e-15, 4e-13)
 _CORE_MISSES = Bounds(2e-3, 2e-4, 1e-2)
 FAMILIES = (
@@ -214,7 +213,6 @@ FAMILIES = (
         (
             *_unit("tensor", catalogue.TENSOR_CORE, (4.0, 8.0)),
             *_stage("tensor", catalogue.OPERAND_SHARES["tensor"]),
-            Constant("policy cache_shares tensor", catalogue.CACHE_SHARES["tensor"], _CACHE),
         ),
         _MORE,
     ),

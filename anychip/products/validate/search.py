@@ -15,7 +15,7 @@ Vector = NDArray[np.float64]
 _LINEAR, _OUTLIER = 0.04, 1.0
 #: Relative step of the numeric derivatives: wide, since the choice among tiles jumps.
 _STEP = 0.06
-_ROUNDS = 7
+_ROUNDS = 9
 
 
 @dataclass(frozen=True, slots=True)
