@@ -7,6 +7,7 @@ never measured through its data-sheet numbers.
 
 from __future__ import annotations
 
+from anychip.chips.power_limit import PRODUCTS
 from anychip.facts import Fact, Source
 
 _READ_ON = "2026-11-22"
@@ -30,10 +31,9 @@ _WARPS = Source(
     "what they reach holds the difference",
     "2026-11-28",
 )
-_PRODUCTS = "zzc0721/torch-performance-test-data@9d82827, database.md"
 _HIDDEN = Source(
     "published",
-    f"{_PRODUCTS}: fp32 products of A100 and A800 SXM4 reach 19.2 and 19.1 of 19.5 Tflop/s: of the 6 "
+    f"{PRODUCTS}: fp32 products of A100 and A800 SXM4 reach 19.2 and 19.1 of 19.5 Tflop/s: of the 6 "
     "multiply-adds that an element would cost in tiles of 128 x 128 if nothing hid it, at most 1.3 show, and "
     "1.7 in tiles of 256 x 128",
     "2026-11-28",
@@ -67,7 +67,7 @@ PAIRED_LANES = _fact(
     "1",
     Source(
         "published",
-        f"{_PRODUCTS}: fp32 products of RTX 3090 24.8, A40 23.7 (#185), 4070 Super 25, 4090 55, 5090 69 "
+        f"{PRODUCTS}: fp32 products of RTX 3090 24.8, A40 23.7 (#185), 4070 Super 25, 4090 55, 5090 69 "
         "Tflop/s, 0.63 to 0.71 of their peaks; chsasank/device-benchmarks@02b8262: 27, 23 and 58 on 3090, "
         "4070 Super and 4090, 0.65 to 0.76; beside 0.93 to 0.98 on A100 and V100",
         "2026-11-28",
@@ -82,8 +82,8 @@ PASCAL_LANES = _fact(
     "1",
     Source(
         "derived",
-        "64 of 69 issue slots; loads that issue beside multiply-adds are not counted. P100's rows lie on "
-        "both sides: with a bias below, without one above",
+        "64 of 69 issue slots; loads that issue beside multiply-adds are not counted. Published products of "
+        "P100 reach 0.91 of its peak, its rows without a bias 0.9",
         "2026-11-28",
     ),
     0.88,
@@ -104,7 +104,7 @@ SINGLE_ISSUE_LANES = _fact(
     "1",
     Source(
         "published",
-        f"{_PRODUCTS}: fp32 products of two H100 SXM5 51.9 and 52.1, H200 51.3 of 67, B200 66 of 74 to 80 "
+        f"{PRODUCTS}: fp32 products of two H100 SXM5 51.9 and 52.1, H200 51.3 of 67, B200 66 of 74 to 80 "
         "Tflop/s: 0.77 to 0.89; waynehacking8/blackwell-tensorcore-kernels@c289bde, results/bench.csv: 48 "
         "and 54 on H100",
         "2026-11-28",
@@ -144,6 +144,7 @@ MATRIX_CORE = {
     "chain_results": _fact(1024, "result", _BLOCKS),
     "chain_rate": _fact(0.57, "1", _BLOCKS, 0.5, 0.75),
 }
+_AS_CUDA = Source("assumed", "about what CUDA cores were fitted with", _READ_ON)
 #: And of the other lanes of AMD's chips, which few measured products run on.
 AMD_LANES = {
     "efficiency": Fact(
@@ -158,8 +159,8 @@ AMD_LANES = {
         8.0, "products", Source("assumed", "the first step of a kernel, which nothing hides", _READ_ON), 4, 16
     ),
     "full_results": SIMT["full_results"],
-    "occupancy_exponent": _fact(0.22, "1", _MFMA, 0.01, 0.5),
-    "wave_weight": _fact(0.52, "1", _MFMA, 0.3, 0.9),
+    "occupancy_exponent": Fact(0.22, "1", _AS_CUDA, 0.01, 0.5),
+    "wave_weight": Fact(0.52, "1", _AS_CUDA, 0.2, 0.9),
 }
 #: What requests for operand tiles reach of the peak of the links of memory and shared cache, by matrix engine
 #: and maker.

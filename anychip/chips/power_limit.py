@@ -92,22 +92,23 @@ def _of_limit(
     return Fact(joules, "J/flop", Source("derived", said, "2026-11-28"), 0.85 * joules, 1.15 * joules)
 
 
-_PRODUCTS = "zzc0721/torch-performance-test-data@9d82827, database.md"
+#: A table of the best products of 1,024 to 10,240 that owners of boards measured.
+PRODUCTS = "zzc0721/torch-performance-test-data@9d82827, database.md"
 _TURING_TENSOR_J = _of_limit(25, 70, 545, 3, f"{_DEVICE_BENCHMARKS}: T4")
 #: Joules of one flop of 16-bit products by chip, where a board's power limit shows them. They are no matter
 #: of the node alone: cores that multiply larger blocks fetch their operands less often, and boards with less
 #: power run at a lower voltage.
 TENSOR_J_OF = {
     # As many joules leave 84 Tflop/s to the card of 250 W, which is what the other table gives for it.
-    "volta": _of_limit(97.4, 300, 815, 15, f"{_PRODUCTS}: V100 SXM2"),
+    "volta": _of_limit(97.4, 300, 815, 15, f"{PRODUCTS}: V100 SXM2"),
     "turing": _TURING_TENSOR_J,
     # The first table gives 237 Tflop/s for an A100 with 80 GB, which is what this leaves the card of 300 W.
     "ga100": _TURING_TENSOR_J.scaled(7 / 12),
     "ga102": _of_limit(55, 150, 628, 3, f"{_DEVICE_BENCHMARKS}: A10"),
-    "ad102": _of_limit(267, 350, 609, 3, f"{_PRODUCTS}: L40S"),
+    "ad102": _of_limit(267, 350, 609, 3, f"{PRODUCTS}: L40S"),
     "ad104": _of_limit(65.5, 72, 294, 3, f"{_DEVICE_BENCHMARKS}: L4"),
     # Two H100 and an H200: 784 to 798 of bf16, 758 to 760 of fp16.
-    "gh100 sxm": _of_limit(790, 700, 814, 15, f"{_PRODUCTS}: H100 SXM5 and H200"),
+    "gh100 sxm": _of_limit(790, 700, 814, 15, f"{PRODUCTS}: H100 SXM5 and H200"),
     "gh100 card": _of_limit(442, 350, 814, 8, f"{_DEVICE_BENCHMARKS}: H100 PCIe"),
     "blackwell": _of_limit(1745, 1000, 1600, 20, "stas00/ml-engineering, accelerators: B200"),
     "gb202": _of_limit(
@@ -121,11 +122,11 @@ SIMT_J_OF = {
         4.1, 75, 314, 5, "zzc0721/torch-performance-test-data#9: P4, 8,192 and 10,240", "fp32"
     ),
     # 17.6 and 16.7 of 8,192 and 10,240, which last long enough. The board of 400 W reaches 19.2.
-    "ga100": _of_limit(17.1, 250, 826, 2, f"{_PRODUCTS} and #108: A100 PCIe 40 GB", "fp32"),
+    "ga100": _of_limit(17.1, 250, 826, 2, f"{PRODUCTS} and #108: A100 PCIe 40 GB", "fp32"),
     # And 37.8 Tflop/s for the H800 of that power.
-    "gh100": _of_limit(37.0, 350, 814, 8, f"{_PRODUCTS}: H100 PCIe", "fp32"),
+    "gh100": _of_limit(37.0, 350, 814, 8, f"{PRODUCTS}: H100 PCIe", "fp32"),
     # And 37.3 Tflop/s for an L20 of 275 W, which are as many joules. L4 and its smaller chip take fewer.
-    "ad102": _of_limit(46.9, 350, 609, 3, f"{_PRODUCTS}: L40S", "fp32"),
+    "ad102": _of_limit(46.9, 350, 609, 3, f"{PRODUCTS}: L40S", "fp32"),
 }
 _BENCH = Source(
     "published",

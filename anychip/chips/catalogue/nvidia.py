@@ -316,10 +316,10 @@ _BOARDS: tuple[tuple[Board, Generation], ...] = (
            bandwidth_gb=4800, l2_mib=50, tdp_w=600, pcie=5, link_gb=900), HOPPER_CARD),
     (Board(name="gh200", title="NVIDIA GH200 (its GPU)", where="NVIDIA GH200 datasheet", year=2023, units=132,
            clock_mhz=1980, tensor_mhz=1830, tera=_H100, memory="HBM3", memory_gib=96, bandwidth_gb=4000,
-           l2_mib=50, tdp_w=900, tdp_range_w=(450, 1000), pcie=5, link_gb=900, server="board",
+           l2_mib=50, tdp_w=1000, tdp_range_w=(450, 1000), pcie=5, link_gb=900, server="board",
            best_tera=828.6,
-           note="the HBM3e part has 144 GB at 4.9 TB/s; 450 to 1000 W are set for the module, and an "
-                "idle CPU leaves 900"), HOPPER),
+           note="the HBM3e part has 144 GB at 4.9 TB/s; 450 to 1000 W are for the module "
+                "with its CPU"), HOPPER),
     (Board(name="b200", title="NVIDIA B200 SXM 180 GB",
            where="NVIDIA DGX B200 datasheet, as listed in stas00/ml-engineering", year=2024, units=148,
            clock_mhz=1965, tensor_mhz=1856,
