@@ -15,7 +15,8 @@ Vector = NDArray[np.float64]
 _LINEAR, _OUTLIER = 0.04, 1.0
 #: Relative step of the numeric derivatives: wide, since the choice among tiles jumps.
 _STEP = 0.06
-_ROUNDS = 9
+#: Most rounds, and by which part the last ones have to reduce the loss each for another to follow.
+_ROUNDS, _FEWEST_ROUNDS, _WORTH = 9, 5, 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ def least(
     place: Vector = np.log(begun)
     best, damping = loss(now, place), 0.1
     for turn in range(_ROUNDS):
+        before = best
         step = _STEP if turn < _ROUNDS - 2 else _STEP / 2
         columns: list[Vector] = []
         for index in range(len(names)):
@@ -99,6 +101,6 @@ def least(
                 damping = max(damping / 4, 1e-3)
                 break
             damping *= 4
-        if not moved and turn >= 2:
+        if (not moved and turn >= 2) or (turn + 1 >= _FEWEST_ROUNDS and best > (1 - _WORTH) * before):
             break
     return dict(zip(names, np.exp(place).tolist(), strict=True))
