@@ -32,7 +32,7 @@ _WARPS = Source(
     "2026-11-28",
 )
 _HIDDEN = Source(
-    "published",
+    "derived",
     f"{PRODUCTS}: fp32 products of A100 and A800 SXM4 reach 19.2 and 19.1 of 19.5 Tflop/s: of the 6 "
     "multiply-adds that an element would cost in tiles of 128 x 128 if nothing hid it, at most 1.3 show, and "
     "1.7 in tiles of 256 x 128",
@@ -89,14 +89,6 @@ PASCAL_LANES = _fact(
     0.88,
     1.0,
 )
-#: Of their rate without a bias, what fp32 products with one reach on GP100.
-GP100_BIAS = _fact(
-    0.87,
-    "1",
-    Source("fitted", "gpu_ops.csv: fp32 linear layers of P100, with a bias and without one", "2026-11-28"),
-    0.84,
-    1.0,
-)
 #: The same where 32 lanes of a scheduler take each of its issue slots for multiply-adds, so that loads and
 #: addresses cost some, but integers have lanes of their own.
 SINGLE_ISSUE_LANES = _fact(
@@ -111,6 +103,14 @@ SINGLE_ISSUE_LANES = _fact(
     ),
     0.75,
     0.9,
+)
+#: Of their rate without a bias, what fp32 products with one reach on GP100.
+GP100_BIAS = _fact(
+    0.87,
+    "1",
+    Source("fitted", "gpu_ops.csv: fp32 linear layers of P100, with a bias and without one", "2026-11-28"),
+    0.84,
+    1.0,
 )
 #: Parameters of the DotUnit of tensor cores.
 TENSOR_CORE = {

@@ -318,7 +318,9 @@ def _made_rows(tmp_path: Path, efficiency: float) -> list[str]:
 
     def truth(name: str) -> Chip:
         values = {each.place: each.fact.value for each in family.constants}
-        return family.altered(catalogue_chip(name), values | {"engine fma efficiency": efficiency})
+        # What a bias costs on P100 no other chip can tell.
+        known = {"engine fma efficiency": efficiency, "policy biased_reach": 1.0}
+        return family.altered(catalogue_chip(name), values | known)
 
     times = answers(file_of(tmp_path, *lines), truth)
     return [
@@ -334,9 +336,7 @@ def test_a_constant_is_found_again_without_the_chip(tmp_path: Path) -> None:
     assert searched(FAMILIES[0], calls)["engine fma efficiency"] == pytest.approx(0.6, rel=0.2)
     done = validated([(kind, made)], "chip", lambda _: None).rows
     assert {row.chip for row in done} == {"v100", "a100-pcie-40", "p100"}
-    # What a bias costs on P100 no other chip can tell.
-    assert max(abs(row.error) for row in done if row.chip != "p100") < 0.12
-    assert max(abs(row.error) for row in done) < 0.16
+    assert max(abs(row.error) for row in done) < 0.12
     assert max(abs(row.error) for row in predict(made.questions)[0]) > 0.2
 
 

@@ -198,7 +198,7 @@ def test_a_chip_with_the_catalogues_constants_is_itself(name: str, family: int) 
 def test_constants_are_listed_with_meaning_and_rows() -> None:
     listed = constants([chips.by_name("a100-80"), chips.by_name("t4")])
     by_place = {each.place: each for each in listed}
-    assert "fma.operand_cost" not in by_place  # it follows from shared memory
+    assert "fma.operand_cost" not in by_place  # it follows from published products
     cost = by_place["tensor.operand_cost"]
     assert cost.chips == ("a100-80", "t4")
     assert cost.meaning.startswith("multiply-adds for which fetching one operand element")

@@ -228,7 +228,7 @@ _H100_NVL = _tensor_peaks(835, tf32=417.5, int8=1671, fp8_e4m3fn=1671, fp8_e5m2=
 _BOARDS: tuple[tuple[Board, Generation], ...] = (
     (Board(name="p100", title="NVIDIA P100 PCIe 16 GB",
            where="NVIDIA P100 PCIe datasheet; clock as its driver names it (NVIDIA/nvidia-docker#1316)",
-           year=2016, units=56, clock_mhz=1328, tera={"fp32": (9.5, 9.3, 9.5), "fp16": (19.0, 18.7, 19.0)},
+           year=2016, units=56, clock_mhz=1328, tera={"fp32": (9.3, 9.3, 9.5), "fp16": (18.7, 18.7, 19.0)},
            memory="HBM2", memory_gib=16, bandwidth_gb=732, l2_mib=4, tdp_w=250, pcie=3,
            note="the datasheet's 9.3 Tflop/s are those at 1303 MHz"), PASCAL_HPC),
     (Board(name="p4", title="NVIDIA P4", where="NVIDIA P4 datasheet", year=2016, units=20, clock_mhz=1063,
